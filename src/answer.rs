@@ -1,0 +1,214 @@
+//! What an HTTP answer means: the body of an operation, or a failure.
+
+use crate::bindings::{Failure, Reason, ServiceError};
+use crate::failure::quoted;
+use crate::request::Request;
+use crate::{json, retry, service_error};
+
+/// The most that a body may have, in bytes. The README states the memory that this takes.
+pub const MAX_BODY: usize = 16 * 1024 * 1024;
+
+/// What came back, whole.
+#[derive(Debug)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// `Content-Encoding`, where there is one.
+    pub content_encoding: Option<String>,
+    /// `Retry-After`.
+    pub retry_after: Option<String>,
+    /// `Date`.
+    pub date: Option<String>,
+    /// The body, as sent.
+    pub body: Vec<u8>,
+}
+
+/// Reads an answer: the body of a 200, or the failure that any other answer is.
+///
+/// # Errors
+///
+/// A failure by the HTTP status, with what the service said.
+pub fn read(request: &Request, answer: Answer) -> Result<Vec<u8>, Failure> {
+    let encoding = answer.content_encoding.as_deref().unwrap_or("identity");
+    let readable = encoding.trim().eq_ignore_ascii_case("identity");
+    if answer.status == 200 {
+        if readable {
+            return Ok(answer.body);
+        }
+        let mut failure = Failure::new(
+            Reason::NotAnOperation,
+            format!(
+                "The answer to {request} is encoded as {}, which nobody asked for. Check what stands \
+                 between this host and the service.",
+                quoted(encoding)
+            ),
+        );
+        failure.http_status = Some(200);
+        return Err(failure);
+    }
+    let error = if readable {
+        service_error::parse(&answer.body, answer.status)
+    } else {
+        None
+    };
+    let reason = reason(answer.status, error.as_ref(), &answer.body);
+    let message = format!(
+        "{request} was answered with {}. {}",
+        said(&answer, error.as_ref()),
+        what_to_do(request, &reason, answer.status, error.as_ref())
+    );
+    let asked = answer.retry_after.as_deref();
+    let asked = asked.and_then(|text| retry::retry_after_ms(text, answer.date.as_deref()));
+    let info = error.as_ref().and_then(ServiceError::retry_delay);
+    let info = info.and_then(|delay| retry::duration_ms(&delay));
+    Err(Failure {
+        http_status: Some(answer.status),
+        retry_after_ms: asked.max(info),
+        service_error: error,
+        ..Failure::new(reason, message)
+    })
+}
+
+/// The contract's table of answers.
+fn reason(status: u16, error: Option<&ServiceError>, body: &[u8]) -> Reason {
+    match status {
+        201..=299 => Reason::NotAnOperation,
+        300..=399 => Reason::Redirected,
+        401 => Reason::Unauthenticated,
+        403 => Reason::PermissionDenied,
+        // The API answers in JSON; the front end, which knows no such host or path, does not.
+        404 if error.is_none() && !is_json(body) => Reason::WrongAddress,
+        404 | 410 => Reason::NotFound,
+        408 => Reason::Timeout,
+        409 if error.is_some_and(|error| error.status == "ABORTED") => Reason::Aborted,
+        429 => Reason::QuotaExceeded,
+        502..=504 => Reason::Unavailable,
+        500..=599 => Reason::ServiceFault,
+        _ => Reason::Rejected,
+    }
+}
+
+fn is_json(body: &[u8]) -> bool {
+    std::str::from_utf8(body).is_ok_and(json::is_value)
+}
+
+/// The status and the service's words, as the middle of a sentence.
+fn said(answer: &Answer, error: Option<&ServiceError>) -> String {
+    let status = answer.status;
+    match error {
+        Some(error) if error.message.is_empty() => format!("{status} {}", error.status),
+        Some(error) => format!(
+            "{status} {} and says {}",
+            error.status,
+            excerpt(&error.message)
+        ),
+        None if answer.body.is_empty() => format!("{status} and no body"),
+        None => match title(&answer.body) {
+            Some(title) => format!("{status} and a page titled {}", excerpt(&title)),
+            None => format!(
+                "{status} and {} bytes that hold no error object",
+                answer.body.len()
+            ),
+        },
+    }
+}
+
+/// The service's words at a length that a message can carry; `service-error` has them whole.
+fn excerpt(words: &str) -> String {
+    match words.char_indices().nth(500) {
+        Some((cut, _)) => format!("\"{}…\"", &words[..cut]),
+        None => format!("\"{words}\""),
+    }
+}
+
+/// The title of an HTML page: all that its words for people amount to.
+fn title(body: &[u8]) -> Option<String> {
+    let page = String::from_utf8_lossy(&body[..body.len().min(4096)]).into_owned();
+    let (_, rest) = page.split_once("<title>")?;
+    let (title, _) = rest.split_once("</title>")?;
+    Some(title.trim().to_owned())
+}
+
+fn what_to_do(
+    request: &Request,
+    reason: &Reason,
+    status: u16,
+    error: Option<&ServiceError>,
+) -> String {
+    let text = match reason {
+        Reason::NotAnOperation => "Only a 200 holds an operation: check the endpoint.",
+        Reason::Redirected => {
+            "Redirects are not followed: set OPERATIONS_ENDPOINT to the address that serves the API."
+        }
+        Reason::Unauthenticated => "Get a new access token, or have the host add one.",
+        Reason::PermissionDenied => return how_to_be_permitted(request, error),
+        Reason::WrongAddress => return wrong_address(request),
+        Reason::NotFound => return not_found(request),
+        Reason::Timeout => "The service waited too long for the request: try again.",
+        Reason::Aborted => "Another request was in the way: try again.",
+        Reason::QuotaExceeded => {
+            "Wait before the next call, poll less often, or ask for more quota."
+        }
+        Reason::Unavailable => "The service cannot answer now: try again later.",
+        Reason::ServiceFault if status == 501 => {
+            "The service does not implement this method: check the version."
+        }
+        Reason::ServiceFault => "The service failed: try again later.",
+        _ => {
+            "The service does not take this request: check the name, the version and the settings."
+        }
+    };
+    text.to_owned()
+}
+
+fn how_to_be_permitted(request: &Request, error: Option<&ServiceError>) -> String {
+    let reason = error.and_then(ServiceError::info_reason);
+    match reason.as_deref() {
+        Some("ACCESS_TOKEN_SCOPE_INSUFFICIENT") => match request.service {
+            Some(service) if service.scopes().next().is_some() => {
+                let scopes: Vec<&str> = service.scopes().collect();
+                format!("Get a token with one of the scopes {}.", scopes.join(" "))
+            }
+            _ => {
+                "Get a token with a scope that the service's documentation of operations.get names."
+                    .to_owned()
+            }
+        },
+        Some("SERVICE_DISABLED") => {
+            match error.and_then(|error| error.info_metadata("activationUrl")) {
+                Some(url) => format!(
+                    "Enable the API at {} and wait a few minutes.",
+                    excerpt(&url)
+                ),
+                None => "Enable the API in the project and wait a few minutes.".to_owned(),
+            }
+        }
+        _ => "Grant the caller the permission to get this operation.".to_owned(),
+    }
+}
+
+fn wrong_address(request: &Request) -> String {
+    let version = match request.version {
+        Some(version) => format!("version {}", version.name),
+        None => "the version in OPERATIONS_ENDPOINT".to_owned(),
+    };
+    format!(
+        "The host {}, {version} or the path {} is wrong: check OPERATIONS_SERVICE, \
+         OPERATIONS_ENDPOINT and the name.",
+        request.authority, request.path
+    )
+}
+
+fn not_found(request: &Request) -> String {
+    let mut text = "There is no such operation, or it has expired (services keep one for about 30 \
+                    days): check the name and the service."
+        .to_owned();
+    let patterns = request.patterns_it_misses();
+    if !patterns.is_empty() {
+        text.push_str(&format!(
+            " The name fits none of the patterns that the service publishes: {}.",
+            patterns.join(", ")
+        ));
+    }
+    text
+}

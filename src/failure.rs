@@ -1,0 +1,140 @@
+//! Failures: which `reason` is permanent, and how a message is kept to one harmless line.
+
+use crate::bindings::{Failure, GetError, Reason};
+use crate::operation::NotAnOperation;
+use crate::request::Request;
+use crate::settings::Credential;
+
+impl Failure {
+    /// A failure that no answer of a service caused. `message` says what happened and what to do; it
+    /// becomes one line free of control characters.
+    pub fn new(reason: Reason, message: impl AsRef<str>) -> Failure {
+        Failure {
+            reason,
+            message: one_line(message.as_ref()),
+            http_status: None,
+            service_error: None,
+            retry_after_ms: None,
+        }
+    }
+
+    /// Whether asking again cannot help until the name, a setting or the access changes.
+    pub fn is_permanent(&self) -> bool {
+        match self.reason {
+            Reason::InvalidName
+            | Reason::UnknownService
+            | Reason::InvalidSetting
+            | Reason::RequestDenied
+            | Reason::Certificate
+            | Reason::Unauthenticated
+            | Reason::PermissionDenied
+            | Reason::NotFound
+            | Reason::WrongAddress
+            | Reason::Redirected
+            | Reason::Rejected
+            | Reason::NotAnOperation
+            | Reason::TooLarge => true,
+            // 501: the service does not implement the method, and will not by the next attempt.
+            Reason::ServiceFault => self.http_status == Some(501),
+            Reason::Unreachable
+            | Reason::ConnectionLost
+            | Reason::Timeout
+            | Reason::QuotaExceeded
+            | Reason::Aborted
+            | Reason::Unavailable => false,
+        }
+    }
+
+    /// The same failure with a message that does not hold `credential`, which a service may echo or
+    /// a flow may have put into the name. `service-error` keeps the service's own words.
+    pub fn without(mut self, credential: Option<&Credential>) -> Failure {
+        if let Some(credential) = credential {
+            self.message = credential.redact(self.message);
+        }
+        self
+    }
+}
+
+impl From<Failure> for GetError {
+    fn from(failure: Failure) -> GetError {
+        if failure.is_permanent() {
+            GetError::Permanent(failure)
+        } else {
+            GetError::Transient(failure)
+        }
+    }
+}
+
+/// The failure for a 200 whose body is no `google.longrunning.Operation`.
+pub fn not_an_operation(request: &Request, unfit: NotAnOperation) -> Failure {
+    let mut failure = Failure::new(
+        Reason::NotAnOperation,
+        format!(
+            "The answer to {request} is no google.longrunning.Operation: {unfit}. Check that the \
+             service and the name are those of an AIP-151 operation."
+        ),
+    );
+    failure.http_status = Some(200);
+    failure
+}
+
+/// `text` as one line: every control character, line separator and text direction mark becomes a
+/// space, so that a message can go to a log or a terminal as it is.
+pub fn one_line(text: &str) -> String {
+    text.chars()
+        .map(|c| if breaks_a_line(c) { ' ' } else { c })
+        .collect()
+}
+
+fn breaks_a_line(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// A value as a message quotes it: in double quotes, cut after 100 characters.
+pub fn quoted(value: &str) -> String {
+    match value.char_indices().nth(100) {
+        Some((cut, _)) => format!("\"{}…\"", &value[..cut]),
+        None => format!("\"{value}\""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_one_line_without_control_characters() {
+        let failure = Failure::new(
+            Reason::Rejected,
+            "a\r\nb\u{1b}[31mc\u{2028}d\u{85}e\u{202e}f",
+        );
+        assert_eq!(failure.message, "a  b [31mc d e f");
+    }
+
+    #[test]
+    fn a_service_fault_is_permanent_only_for_501() {
+        let mut failure = Failure::new(Reason::ServiceFault, "");
+        failure.http_status = Some(500);
+        assert!(matches!(
+            GetError::from(failure.clone()),
+            GetError::Transient(_)
+        ));
+        failure.http_status = Some(501);
+        assert!(matches!(GetError::from(failure), GetError::Permanent(_)));
+    }
+
+    #[test]
+    fn a_long_value_is_cut_at_a_character() {
+        assert_eq!(quoted("short"), "\"short\"");
+        let cut = quoted(&"ü".repeat(300));
+        assert_eq!(cut, format!("\"{}…\"", "ü".repeat(100)));
+    }
+
+    #[test]
+    fn a_credential_is_taken_out_of_a_message() {
+        let token = Credential::AccessToken("not-a-real-token".into());
+        let failure = Failure::new(Reason::Rejected, "echo: not-a-real-token.");
+        assert_eq!(failure.without(Some(&token)).message, "echo: [credential].");
+    }
+}

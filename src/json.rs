@@ -1,0 +1,332 @@
+//! JSON text taken apart, never rebuilt: every value is a slice of the text that it came in.
+//!
+//! serde_json checks and skips each value (`RawValue`, without recursion, however deep it is
+//! nested); what stands between the values of one object or array is read here. serde's own maps
+//! would drop a key that is given twice, and its typed values bring float parsing and printing along,
+//! a sixth of the component.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// A member of an object: its key, decoded, and the text of its value.
+pub type Member<'a> = (Cow<'a, str>, &'a str);
+
+/// Why a text could not be taken apart.
+#[derive(Debug, PartialEq)]
+pub enum Fault {
+    /// It is of another type than was asked for.
+    OtherType,
+    /// It ends before its value does.
+    Ends,
+    /// It breaks the grammar of RFC 8259 in the value that begins at this byte, or behind it.
+    Syntax(usize),
+    /// A key or string has half of a surrogate pair: legal JSON (RFC 8259, section 8.2), but no text.
+    LoneSurrogate,
+}
+
+impl fmt::Display for Fault {
+    /// As the end of a sentence that begins with what was read.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fault::OtherType => f.write_str("is of another type"),
+            Fault::Ends => f.write_str("is not JSON: it ends in the middle"),
+            Fault::Syntax(at) => write!(f, "is not JSON, at byte {at} or in the value there"),
+            Fault::LoneSurrogate => f.write_str("has a lone surrogate in a key or string"),
+        }
+    }
+}
+
+/// The members of the object that `text` is, in order. A key given twice is there twice.
+///
+/// # Errors
+///
+/// [`Fault`], `OtherType` where it is no object.
+pub fn members(text: &str) -> Result<Vec<Member<'_>>, Fault> {
+    let mut reader = Reader::open(text, b'{', b'}')?;
+    let mut members = Vec::new();
+    while reader.has_next()? {
+        let key = reader.value()?;
+        if !key.starts_with('"') {
+            return Err(reader.fault());
+        }
+        reader.expect(b':')?;
+        members.push((string(key)?, reader.value()?));
+    }
+    Ok(members)
+}
+
+/// The elements of the array that `text` is.
+///
+/// # Errors
+///
+/// [`Fault`], `OtherType` where it is no array.
+pub fn elements(text: &str) -> Result<Vec<&str>, Fault> {
+    let mut reader = Reader::open(text, b'[', b']')?;
+    let mut elements = Vec::new();
+    while reader.has_next()? {
+        elements.push(reader.value()?);
+    }
+    Ok(elements)
+}
+
+/// The string that `text` is, decoded; borrowed where it has no escape.
+///
+/// # Errors
+///
+/// `OtherType` where it is no string, `LoneSurrogate` where no text can hold it.
+pub fn string(text: &str) -> Result<Cow<'_, str>, Fault> {
+    let inner = text
+        .strip_prefix('"')
+        .and_then(|text| text.strip_suffix('"'))
+        .ok_or(Fault::OtherType)?;
+    if !inner.contains('\\') {
+        return Ok(Cow::Borrowed(inner));
+    }
+    let mut decoded = String::with_capacity(inner.len());
+    let mut rest = inner;
+    while let Some(at) = rest.find('\\') {
+        decoded.push_str(&rest[..at]);
+        let escape = rest[at + 1..].chars().next().ok_or(Fault::Ends)?;
+        rest = &rest[at + 1 + escape.len_utf8()..];
+        decoded.push(match escape {
+            'b' => '\u{8}',
+            'f' => '\u{c}',
+            'n' => '\n',
+            'r' => '\r',
+            't' => '\t',
+            'u' => escaped_char(&mut rest)?,
+            // `"`, `\` and `/`; serde_json lets no other through.
+            other => other,
+        });
+    }
+    decoded.push_str(rest);
+    Ok(Cow::Owned(decoded))
+}
+
+/// Whether `text` is one JSON value, of whatever type.
+pub fn is_value(text: &str) -> bool {
+    let mut reader = Reader {
+        text,
+        at: 0,
+        close: 0,
+        first: true,
+    };
+    reader.value().is_ok() && reader.end().is_ok()
+}
+
+/// The character of a `\u` escape, whose digits `rest` begins with: one UTF-16 unit, or two with the
+/// escape of the second right behind it.
+fn escaped_char(rest: &mut &str) -> Result<char, Fault> {
+    let first = utf16_unit(rest)?;
+    let code = if (0xd800..0xdc00).contains(&first) {
+        *rest = rest.strip_prefix("\\u").ok_or(Fault::LoneSurrogate)?;
+        let second = utf16_unit(rest)?;
+        if !(0xdc00..0xe000).contains(&second) {
+            return Err(Fault::LoneSurrogate);
+        }
+        0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00)
+    } else {
+        first
+    };
+    char::from_u32(code).ok_or(Fault::LoneSurrogate)
+}
+
+fn utf16_unit(rest: &mut &str) -> Result<u32, Fault> {
+    let (digits, behind) = rest.split_at_checked(4).ok_or(Fault::Ends)?;
+    *rest = behind;
+    u32::from_str_radix(digits, 16).map_err(|_| Fault::LoneSurrogate)
+}
+
+/// Reads the text of an object or array from its first value to its end.
+struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+    close: u8,
+    first: bool,
+}
+
+impl<'a> Reader<'a> {
+    fn open(text: &'a str, open: u8, close: u8) -> Result<Reader<'a>, Fault> {
+        let mut reader = Reader {
+            text,
+            at: 0,
+            close,
+            first: true,
+        };
+        match reader.peek() {
+            None => Err(Fault::Ends),
+            Some(byte) if byte == open => {
+                reader.at += 1;
+                Ok(reader)
+            }
+            // It may be JSON all the same, or no JSON at all.
+            Some(_) if is_value(text) => Err(Fault::OtherType),
+            Some(_) => Err(reader.fault()),
+        }
+    }
+
+    /// The next byte that is no white space.
+    fn peek(&mut self) -> Option<u8> {
+        let rest = &self.text.as_bytes()[self.at..];
+        self.at += rest
+            .iter()
+            .take_while(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'))
+            .count();
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn expect(&mut self, byte: u8) -> Result<(), Fault> {
+        match self.peek() {
+            None => Err(Fault::Ends),
+            Some(next) if next == byte => {
+                self.at += 1;
+                Ok(())
+            }
+            Some(_) => Err(self.fault()),
+        }
+    }
+
+    /// Whether another value follows; behind the last one the text must end.
+    fn has_next(&mut self) -> Result<bool, Fault> {
+        let first = std::mem::replace(&mut self.first, false);
+        if self.peek() == Some(self.close) {
+            self.at += 1;
+            return self.end().map(|()| false);
+        }
+        if !first {
+            self.expect(b',')?;
+        }
+        Ok(true)
+    }
+
+    /// The next value: checked, and skipped.
+    fn value(&mut self) -> Result<&'a str, Fault> {
+        if self.peek().is_none() {
+            return Err(Fault::Ends);
+        }
+        let rest = &self.text[self.at..];
+        let mut deserializer = serde_json::Deserializer::from_str(rest);
+        let value = <&RawValue>::deserialize(&mut deserializer)
+            .map_err(|error| {
+                if error.is_eof() {
+                    Fault::Ends
+                } else {
+                    self.fault()
+                }
+            })?
+            .get();
+        self.at += value.len();
+        Ok(value)
+    }
+
+    fn end(&mut self) -> Result<(), Fault> {
+        match self.peek() {
+            None => Ok(()),
+            Some(_) => Err(self.fault()),
+        }
+    }
+
+    fn fault(&self) -> Fault {
+        Fault::Syntax(self.at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_keep_order_text_and_repeated_keys() {
+        let text = " {\"b\" : 1.00 ,\"a\\u0062\":{ \"x\": [] },\"b\":\"\\n\"} ";
+        let expected = [("b", "1.00"), ("ab", "{ \"x\": [] }"), ("b", "\"\\n\"")];
+        let read = members(text).unwrap();
+        assert!(
+            read.iter()
+                .map(|(key, value)| (&**key, *value))
+                .eq(expected)
+        );
+        assert_eq!(members("{}").unwrap(), []);
+        assert_eq!(members("{ }").unwrap(), []);
+    }
+
+    #[test]
+    fn elements_keep_their_text() {
+        assert_eq!(
+            elements("[1e400 ,\"\\ud800\", [ 2 ],{}]").unwrap(),
+            ["1e400", "\"\\ud800\"", "[ 2 ]", "{}"]
+        );
+        assert_eq!(elements(" [ ] ").unwrap(), [""; 0]);
+    }
+
+    #[test]
+    fn what_breaks_the_grammar_is_a_fault() {
+        for (text, fault) in [
+            ("", Fault::Ends),
+            (" ", Fault::Ends),
+            ("{", Fault::Ends),
+            ("{\"a\"", Fault::Ends),
+            ("{\"a\":", Fault::Ends),
+            ("{\"a\":1", Fault::Ends),
+            ("{\"a\":1,", Fault::Ends),
+            ("{\"a\":tru", Fault::Ends),
+            ("{\"a\":\"", Fault::Ends),
+            ("{,}", Fault::Syntax(1)),
+            ("{\"a\"}", Fault::Syntax(4)),
+            ("{\"a\" 1}", Fault::Syntax(5)),
+            ("{\"a\":1,}", Fault::Syntax(7)),
+            ("{\"a\":1 \"b\":2}", Fault::Syntax(7)),
+            ("{\"a\":01}", Fault::Syntax(5)),
+            ("{\"a\":1x}", Fault::Syntax(6)),
+            ("{\"a\":+1}", Fault::Syntax(5)),
+            ("{\"a\":'b'}", Fault::Syntax(5)),
+            ("{\"a\":\"\n\"}", Fault::Syntax(5)),
+            ("{\"a\":\"\\x\"}", Fault::Syntax(5)),
+            ("{\"a\":\"\\u12g4\"}", Fault::Syntax(5)),
+            ("{a:1}", Fault::Syntax(1)),
+            ("{1:1}", Fault::Syntax(2)),
+            ("{}x", Fault::Syntax(2)),
+            ("{} {}", Fault::Syntax(3)),
+            ("<html>", Fault::Syntax(0)),
+            ("nul", Fault::Syntax(0)),
+            ("[1]", Fault::OtherType),
+            ("null", Fault::OtherType),
+            (" \"a\" ", Fault::OtherType),
+            ("{\"\\ud800\":1}", Fault::LoneSurrogate),
+        ] {
+            assert_eq!(members(text), Err(fault), "{text}");
+        }
+    }
+
+    #[test]
+    fn strings_are_decoded() {
+        let text = r#""\"\\\/\b\f\n\r\tü\u00fc\u0000\uD83D\uDE00""#;
+        assert_eq!(string(text).unwrap(), "\"\\/\u{8}\u{c}\n\r\tüü\u{0}😀");
+        assert!(matches!(
+            string("\"plain\"").unwrap(),
+            Cow::Borrowed("plain")
+        ));
+        for lone in [
+            r#""\ud800""#,
+            r#""\udc00""#,
+            r#""\ud800x""#,
+            r#""\ud800\n""#,
+            r#""\ud800\u0041""#,
+        ] {
+            assert_eq!(string(lone), Err(Fault::LoneSurrogate), "{lone}");
+        }
+        assert_eq!(string("1"), Err(Fault::OtherType));
+    }
+
+    #[test]
+    fn a_million_nested_arrays_do_not_recurse() {
+        let deep = format!(
+            "{{\"a\":{}{}}}",
+            "[".repeat(1_000_000),
+            "]".repeat(1_000_000)
+        );
+        assert_eq!(members(&deep).unwrap()[0].1.len(), 2_000_000);
+    }
+}

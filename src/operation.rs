@@ -1,0 +1,495 @@
+//! Reads an answer as a `google.longrunning.Operation`, or says why it is none.
+//!
+//! Nothing is rebuilt: every value is a slice of the answer. What is checked is what a flow relies
+//! on; a body that only resembles an operation must not look like one that never ends.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::fmt;
+
+use crate::failure::quoted;
+use crate::json::{self, Fault, Member};
+
+/// An operation, borrowed from its answer. `null` members are absent.
+#[derive(Debug, PartialEq)]
+pub struct Operation<'a> {
+    /// The name that the service assigned.
+    pub name: Option<Cow<'a, str>>,
+    /// Whether it is over; `false` where absent (ProtoJSON omits defaults).
+    pub done: bool,
+    /// Why it failed.
+    pub error: Option<Status<'a>>,
+    /// What the service tells about it.
+    pub metadata: Option<Object<'a>>,
+    /// Its result.
+    pub response: Option<Object<'a>>,
+}
+
+/// A `google.rpc.Status` (AIP-193).
+#[derive(Debug, PartialEq)]
+pub struct Status<'a> {
+    /// The whole object.
+    pub text: &'a str,
+    /// A `google.rpc.Code`; 0 where absent.
+    pub code: i32,
+    /// For developers; empty where absent.
+    pub message: Cow<'a, str>,
+    /// By position.
+    pub details: Vec<Object<'a>>,
+}
+
+/// A JSON object: its text, and its members in order, with unique keys.
+#[derive(Debug, PartialEq)]
+pub struct Object<'a> {
+    /// The exact text, braces included.
+    pub text: &'a str,
+    /// Decoded key, exact text of the value.
+    pub members: Vec<Member<'a>>,
+}
+
+/// Why a body is no operation, as the end of a sentence that begins "it is no operation: ".
+#[derive(Debug, PartialEq)]
+pub struct NotAnOperation(String);
+
+impl fmt::Display for NotAnOperation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn unfit<T>(why: impl Into<String>) -> Result<T, NotAnOperation> {
+    Err(NotAnOperation(why.into()))
+}
+
+impl<'a> Operation<'a> {
+    /// Reads the body of a 200.
+    ///
+    /// # Errors
+    ///
+    /// [`NotAnOperation`] says what is wrong with it.
+    pub fn parse(body: &'a [u8]) -> Result<Operation<'a>, NotAnOperation> {
+        let members = fit("it", "an object", json::members(text(body)?))?;
+        let member = |key| single(&members, key);
+        let [name, done, error, metadata, response] = [
+            member("name")?,
+            member("done")?,
+            member("error")?,
+            member("metadata")?,
+            member("response")?,
+        ];
+
+        if let Some(kind) = other_type(&members, done) {
+            return unfit(kind);
+        }
+        if name.is_none() && done.is_none() {
+            if let Some(error) = error
+                && let Ok(envelope) = json::members(error)
+                && envelope
+                    .iter()
+                    .any(|(key, _)| matches!(&**key, "status" | "errors"))
+            {
+                return unfit("it is an error of the service (AIP-193), sent with HTTP status 200");
+            }
+            if error.is_none() && metadata.is_none() && response.is_none() {
+                return unfit("it has none of name, done, error, metadata and response");
+            }
+        }
+        let operation = Operation {
+            name: name
+                .map(|text| fit("its name", "a string", json::string(text)))
+                .transpose()?,
+            done: match done {
+                None | Some("false") => false,
+                Some("true") => true,
+                Some(_) => return unfit("its done is neither true nor false"),
+            },
+            error: error.map(Status::parse).transpose()?,
+            metadata: metadata
+                .map(|text| Object::parse("its metadata", text))
+                .transpose()?,
+            response: response
+                .map(|text| Object::parse("its response", text))
+                .transpose()?,
+        };
+        if done.is_none()
+            && error.is_none()
+            && response.is_none()
+            && let Some(name) = &operation.name
+            && name.contains('/')
+            && !name.split('/').any(|segment| segment == "operations")
+        {
+            return unfit("it is some other resource: its name has no operations segment");
+        }
+        Ok(operation)
+    }
+}
+
+impl<'a> Status<'a> {
+    fn parse(text: &'a str) -> Result<Status<'a>, NotAnOperation> {
+        let object = Object::parse("its error", text)?;
+        let member = |key| single(&object.members, key);
+        let (code, message, details) = (member("code")?, member("message")?, member("details")?);
+        Ok(Status {
+            text,
+            code: match code.map(int32) {
+                None => 0,
+                Some(Some(code)) => code,
+                Some(None) => return unfit("its error.code is no 32-bit integer"),
+            },
+            message: message
+                .map(|text| fit("its error.message", "a string", json::string(text)))
+                .transpose()?
+                .unwrap_or_default(),
+            details: match details {
+                None => Vec::new(),
+                Some(text) => fit("its error.details", "an array", json::elements(text))?
+                    .into_iter()
+                    .map(|detail| Object::parse("its error.details[]", detail))
+                    .collect::<Result<_, _>>()?,
+            },
+        })
+    }
+}
+
+impl<'a> Object<'a> {
+    fn parse(what: &str, text: &'a str) -> Result<Object<'a>, NotAnOperation> {
+        let members = fit(what, "an object", json::members(text))?;
+        let mut keys = BTreeSet::new();
+        for (key, _) in &members {
+            if !keys.insert(&**key) {
+                return unfit(format!("{what} has the key {} twice", quoted(key)));
+            }
+        }
+        Ok(Object { text, members })
+    }
+}
+
+/// The body as text.
+fn text(body: &[u8]) -> Result<&str, NotAnOperation> {
+    if body.starts_with(b"\xef\xbb\xbf") {
+        // RFC 8259, section 8.1: a sender must not add one.
+        return unfit("it starts with a byte order mark");
+    }
+    let text = std::str::from_utf8(body)
+        .or_else(|error| unfit(format!("it is not UTF-8 at byte {}", error.valid_up_to())))?;
+    match text.trim_ascii_start().bytes().next() {
+        None => unfit("it is empty"),
+        Some(b'<') => unfit("it is not JSON, and looks like HTML"),
+        Some(_) => Ok(text),
+    }
+}
+
+fn fit<T>(what: &str, expected: &str, read: Result<T, Fault>) -> Result<T, NotAnOperation> {
+    read.map_err(|fault| {
+        NotAnOperation(match fault {
+            Fault::OtherType => format!("{what} is not {expected}"),
+            fault => format!("{what} {fault}"),
+        })
+    })
+}
+
+/// A member that may be given once; `null` counts as absent.
+fn single<'a>(members: &[Member<'a>], key: &str) -> Result<Option<&'a str>, NotAnOperation> {
+    let mut given = members
+        .iter()
+        .filter(|(other, _)| other == key)
+        .map(|(_, value)| *value);
+    let value = given.next();
+    if given.next().is_some() {
+        return unfit(format!("it has the key \"{key}\" twice"));
+    }
+    Ok(value.filter(|value| *value != "null"))
+}
+
+/// What marks the operations of services with a type of their own, such as compute and sqladmin:
+/// read as AIP-151 they would have no `done`, and a flow would poll them for ever.
+fn other_type(members: &[Member], done: Option<&str>) -> Option<&'static str> {
+    if done.is_some() {
+        return None;
+    }
+    let has = |key: &str| {
+        members
+            .iter()
+            .any(|(other, value)| other == key && *value != "null")
+    };
+    let kind = members
+        .iter()
+        .find(|(key, _)| key == "kind")
+        .map(|(_, kind)| *kind);
+    if kind.is_some_and(|kind| kind.ends_with("#operation\""))
+        || (has("operationType") && has("status"))
+    {
+        return Some(
+            "it is an operation of the service's own type (kind, operationType, status), not of AIP-151",
+        );
+    }
+    None
+}
+
+/// An int32 as ProtoJSON writes and reads it: a number or a string that holds one, in any form whose
+/// value is integral (`5`, `5.0`, `50e-1`, `"5"`).
+fn int32(text: &str) -> Option<i32> {
+    let string = json::string(text).ok();
+    let number = string.as_deref().unwrap_or(text);
+    // What is in a string must be a number, with no white space around it.
+    if !(json::is_value(number) && number.ends_with(|c: char| c.is_ascii_digit())) {
+        return None;
+    }
+    let (negative, number) = match number.strip_prefix('-') {
+        Some(number) => (true, number),
+        None => (false, number),
+    };
+    if !number.starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    let (mantissa, exponent) = match number.split_once(['e', 'E']) {
+        None => (number, 0),
+        Some((mantissa, exponent)) => (mantissa, saturating_exponent(exponent)),
+    };
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    // As digits × 10^exponent, with digits that neither begin nor end with a zero.
+    let mut digits = format!("{whole}{fraction}");
+    let mut exponent = exponent - fraction.len() as i64;
+    let significant = digits.trim_end_matches('0').len();
+    exponent += (digits.len() - significant) as i64;
+    digits.truncate(significant);
+    let digits = digits.trim_start_matches('0');
+    if digits.is_empty() {
+        return Some(0);
+    }
+    if exponent < 0 || exponent > 10 || digits.len() > 10 {
+        return None;
+    }
+    let value = digits
+        .parse::<i64>()
+        .ok()?
+        .checked_mul(10_i64.pow(exponent as u32))?;
+    i32::try_from(if negative { -value } else { value }).ok()
+}
+
+/// The exponent of a valid JSON number. One past any int32 stays past it.
+fn saturating_exponent(text: &str) -> i64 {
+    const FAR: i64 = 1 << 40;
+    let digits = text.trim_start_matches(['+', '-']);
+    let size = digits.bytes().fold(0_i64, |size, digit| {
+        (size * 10 + i64::from(digit - b'0')).min(FAR)
+    });
+    if text.starts_with('-') { -size } else { size }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unfit(body: &str) -> String {
+        Operation::parse(body.as_bytes()).unwrap_err().to_string()
+    }
+
+    fn code(code: &str) -> Option<i32> {
+        let body = format!(r#"{{"done":true,"error":{{"code":{code}}}}}"#);
+        let operation = Operation::parse(body.as_bytes()).ok()?;
+        Some(operation.error?.code)
+    }
+
+    #[test]
+    fn null_is_absent() {
+        let body = r#"{"name":null,"done":null,"error":null,"metadata":null,"response":{}}"#;
+        let operation = Operation::parse(body.as_bytes()).unwrap();
+        assert_eq!(
+            operation,
+            Operation {
+                name: None,
+                done: false,
+                error: None,
+                metadata: None,
+                response: Some(Object {
+                    text: "{}",
+                    members: Vec::new()
+                }),
+            }
+        );
+        let body = r#"{"error":{"code":null,"message":null,"details":null},"done":true}"#;
+        let status = Operation::parse(body.as_bytes()).unwrap().error.unwrap();
+        assert_eq!(
+            (status.code, &*status.message, status.details.len()),
+            (0, "", 0)
+        );
+    }
+
+    #[test]
+    fn a_code_is_any_integral_form_within_int32() {
+        for (text, value) in [
+            ("5", 5),
+            ("5.0", 5),
+            ("\"5\"", 5),
+            ("\"5.00\"", 5),
+            ("50e-1", 5),
+            ("0.5e1", 5),
+            ("0.05E+2", 5),
+            ("-0", 0),
+            ("0e99999999999999999999", 0),
+            ("2147483647", i32::MAX),
+            ("-2147483648", i32::MIN),
+            ("\"-1\"", -1),
+        ] {
+            assert_eq!(code(text), Some(value), "{text}");
+        }
+        let long = format!("5{}e-9999", "0".repeat(9999));
+        assert_eq!(code(&long), Some(5));
+        for text in [
+            "5.5",
+            "4.99999999999999999999",
+            "2147483648",
+            "-2147483649",
+            "1e10",
+            "1e99999999999999999999",
+            "1e-99999999999999999999",
+            "1e400",
+            "\"\"",
+            "\" 5\"",
+            "\"5 \"",
+            "\"+5\"",
+            "\"05\"",
+            "\"0x5\"",
+            "\"NOT_FOUND\"",
+            "true",
+            "[5]",
+            "{}",
+        ] {
+            assert_eq!(code(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_operation_says_why() {
+        for (body, why) in [
+            ("", "it is empty"),
+            (" \n", "it is empty"),
+            ("<!DOCTYPE html>", "it is not JSON, and looks like HTML"),
+            ("\u{feff}{}", "it starts with a byte order mark"),
+            (
+                "not json",
+                "it is not JSON, at byte 0 or in the value there",
+            ),
+            (r#"{"done":tru"#, "it is not JSON: it ends in the middle"),
+            ("[]", "it is not an object"),
+            ("null", "it is not an object"),
+            (
+                "{}",
+                "it has none of name, done, error, metadata and response",
+            ),
+            (
+                r#"{"kind":"x"}"#,
+                "it has none of name, done, error, metadata and response",
+            ),
+            (r#"{"name":7}"#, "its name is not a string"),
+            (r#"{"done":"true"}"#, "its done is neither true nor false"),
+            (r#"{"done":1}"#, "its done is neither true nor false"),
+            (r#"{"metadata":[]}"#, "its metadata is not an object"),
+            (r#"{"response":"x"}"#, "its response is not an object"),
+            (r#"{"name":"n","error":"x"}"#, "its error is not an object"),
+            (
+                r#"{"error":{"code":"x"}}"#,
+                "its error.code is no 32-bit integer",
+            ),
+            (
+                r#"{"error":{"message":1}}"#,
+                "its error.message is not a string",
+            ),
+            (
+                r#"{"error":{"details":{}}}"#,
+                "its error.details is not an array",
+            ),
+            (
+                r#"{"error":{"details":[1]}}"#,
+                "its error.details[] is not an object",
+            ),
+            (
+                r#"{"done":true,"done":true}"#,
+                "it has the key \"done\" twice",
+            ),
+            (
+                r#"{"done":true,"d\u006fne":true}"#,
+                "it has the key \"done\" twice",
+            ),
+            (
+                r#"{"error":{"x":1,"x":2}}"#,
+                "its error has the key \"x\" twice",
+            ),
+            (
+                r#"{"metadata":{"a":1,"\u0061":2}}"#,
+                "its metadata has the key \"a\" twice",
+            ),
+            (
+                r#"{"response":{"a":1,"a":1}}"#,
+                "its response has the key \"a\" twice",
+            ),
+            (
+                r#"{"error":{"details":[{"a":1,"a":1}]}}"#,
+                "its error.details[] has the key \"a\" twice",
+            ),
+            (
+                r#"{"name":"\ud800"}"#,
+                "its name has a lone surrogate in a key or string",
+            ),
+            (
+                r#"{"x\udc00":1}"#,
+                "it has a lone surrogate in a key or string",
+            ),
+            (
+                r#"{"error":{"message":"\ud800"}}"#,
+                "its error.message has a lone surrogate in a key or string",
+            ),
+            (
+                r#"{"metadata":{"\ud800":1}}"#,
+                "its metadata has a lone surrogate in a key or string",
+            ),
+            (
+                r#"{"error":{"code":404,"message":"m","status":"NOT_FOUND"}}"#,
+                "it is an error of the service (AIP-193), sent with HTTP status 200",
+            ),
+            (
+                r#"{"error":{"errors":[],"code":404}}"#,
+                "it is an error of the service (AIP-193), sent with HTTP status 200",
+            ),
+            (
+                r#"{"name":"projects/p/secrets/s","metadata":{}}"#,
+                "it is some other resource: its name has no operations segment",
+            ),
+        ] {
+            assert_eq!(unfit(body), why, "{body}");
+        }
+        assert_eq!(
+            Operation::parse(b"{\"name\":\"\xff\"}")
+                .unwrap_err()
+                .to_string(),
+            "it is not UTF-8 at byte 9"
+        );
+        let own = "it is an operation of the service's own type (kind, operationType, status), not of AIP-151";
+        assert_eq!(
+            unfit(r#"{"kind":"compute#operation","name":"operation-1"}"#),
+            own
+        );
+        assert_eq!(
+            unfit(r#"{"name":"o","operationType":"CREATE","status":"DONE"}"#),
+            own
+        );
+    }
+
+    #[test]
+    fn what_only_resembles_something_else_is_an_operation() {
+        for body in [
+            r#"{"kind":"storage#operation","done":false,"name":"projects/_/buckets/b/operations/o"}"#,
+            r#"{"name":"o","operationType":"CREATE","done":true}"#,
+            r#"{"name":"operation-1"}"#,
+            r#"{"name":"projects/p/secrets/s","done":true}"#,
+            r#"{"name":"projects/p/secrets/s","response":{}}"#,
+            r#"{"done":true,"error":{"code":5,"status":"NOT_FOUND"}}"#,
+            r#"{"error":{"code":5,"message":"m"}}"#,
+            r#"{"metadata":{"deep":{"a":1,"a":2},"lone":"\ud800","n":1e400}}"#,
+            r#"{"x":1,"x":2,"done":false}"#,
+        ] {
+            assert!(Operation::parse(body.as_bytes()).is_ok(), "{body}");
+        }
+    }
+}

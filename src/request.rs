@@ -1,0 +1,290 @@
+//! Where a name goes, and what goes with it: the one request of an attempt.
+
+use std::fmt;
+
+use crate::bindings::{Failure, Reason};
+use crate::failure::quoted;
+use crate::name::{Name, encode};
+use crate::service::{self, Service, Version};
+use crate::settings::{Credential, Endpoint, Settings};
+
+/// A `GET` for one operation. Shows itself as its method and URL, without the query.
+#[derive(Debug)]
+pub struct Request {
+    /// Whether it goes over TLS.
+    pub tls: bool,
+    /// Host, and port where one is given.
+    pub authority: String,
+    /// The path, percent-encoded.
+    pub path: String,
+    /// The query, without its `?`.
+    pub query: &'static str,
+    /// Header fields in the order in which they are sent; names in lower case.
+    pub headers: Vec<(&'static str, String)>,
+    /// The service, where it is known: an endpoint can be of one that the catalogue does not have.
+    pub service: Option<&'static Service>,
+    /// Its version, where the block chose the URL.
+    pub version: Option<&'static Version>,
+    /// Whether the name fits a pattern that the service publishes.
+    fits: bool,
+}
+
+/// v2 errors hold a status and details, v1 errors may not; white space costs bytes. `$alt` is left
+/// out, since it turns enums into numbers.
+const QUERY: &str = "$.xgafv=2&prettyPrint=false";
+
+const USER_AGENT: &str = concat!("operations-get/", env!("CARGO_PKG_VERSION"));
+
+impl Request {
+    /// The request for `name` under `settings`.
+    ///
+    /// # Errors
+    ///
+    /// `invalid-name` where the name is of another service than the settings pin, `unknown-service`
+    /// where the catalogue lacks the service or its version.
+    pub fn new(name: &Name, settings: &Settings) -> Result<Request, Failure> {
+        let service = service_of(name, settings)?;
+        let mut request = match &settings.endpoint {
+            Some(endpoint) => Request::to_endpoint(name, endpoint, service),
+            None => Request::to_service(name, settings, service)?,
+        };
+        request.headers = headers(settings);
+        Ok(request)
+    }
+
+    /// The patterns that the service publishes, where the name fits none of them.
+    pub fn patterns_it_misses(&self) -> Vec<&'static str> {
+        match self.service {
+            Some(service) if !self.fits => match self.version {
+                Some(version) => version.patterns().collect(),
+                None => service.patterns(),
+            },
+            _ => Vec::new(),
+        }
+    }
+
+    fn to_endpoint(name: &Name, endpoint: &Endpoint, service: Option<&str>) -> Request {
+        let service = service.and_then(|service| service::find(service).ok());
+        Request {
+            tls: endpoint.tls,
+            authority: endpoint.authority.clone(),
+            path: format!("{}/{}", endpoint.path, encode(name.relative())),
+            query: QUERY,
+            headers: Vec::new(),
+            service,
+            version: None,
+            fits: service.is_some_and(|service| service.publishes(name.relative())),
+        }
+    }
+
+    fn to_service(
+        name: &Name,
+        settings: &Settings,
+        service: Option<&str>,
+    ) -> Result<Request, Failure> {
+        let service = service::find(service.unwrap_or(service::DEFAULT.0))?;
+        let pinned = settings
+            .service
+            .as_ref()
+            .and_then(|pinned| pinned.version.as_deref());
+        let version = match pinned {
+            Some(version) => service.version(version)?,
+            None => service.version_for(name.relative()),
+        };
+        let authority = match &settings.universe_domain {
+            Some(domain) => service.host.replace("googleapis.com", domain),
+            None => service.host.to_owned(),
+        };
+        Ok(Request {
+            tls: true,
+            authority,
+            path: format!(
+                "/{}",
+                version.template.replace("{name}", &encode(name.relative()))
+            ),
+            query: QUERY,
+            headers: Vec::new(),
+            service: Some(service),
+            version: Some(version),
+            fits: version.publishes(name.relative()),
+        })
+    }
+}
+
+/// The service that the name or the settings name. Where the settings name one, they pin it, and an
+/// endpoint is of one service: a flow's data cannot aim the operator's credential elsewhere.
+fn service_of<'a>(name: &Name<'a>, settings: &'a Settings) -> Result<Option<&'a str>, Failure> {
+    let pinned = settings.service.as_ref().map(|pinned| pinned.name.as_str());
+    let (Some(named), false) = (name.service(), name.service() == pinned) else {
+        return Ok(pinned);
+    };
+    let what_to_do = match (pinned, &settings.endpoint) {
+        (None, None) => return Ok(Some(named)),
+        (Some(pinned), _) => format!(
+            "OPERATIONS_SERVICE pins {pinned}. Pass a name of that service, or unset \
+             OPERATIONS_SERVICE."
+        ),
+        (None, Some(_)) => "OPERATIONS_ENDPOINT is set, and serves one service. Set \
+             OPERATIONS_SERVICE to that service, or pass the relative name."
+            .to_owned(),
+    };
+    Err(Failure::new(
+        Reason::InvalidName,
+        format!(
+            "The name is of the service {}, but {what_to_do}",
+            quoted(named)
+        ),
+    ))
+}
+
+fn headers(settings: &Settings) -> Vec<(&'static str, String)> {
+    let mut headers = vec![
+        ("accept", "application/json".to_owned()),
+        ("user-agent", USER_AGENT.to_owned()),
+    ];
+    match &settings.credential {
+        Some(Credential::AccessToken(token)) => {
+            headers.push(("authorization", format!("Bearer {token}")))
+        }
+        Some(Credential::ApiKey(key)) => headers.push(("x-goog-api-key", key.clone())),
+        None => {}
+    }
+    if let Some(project) = &settings.quota_project {
+        headers.push(("x-goog-user-project", project.clone()));
+    }
+    headers
+}
+
+impl fmt::Display for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.tls { "https" } else { "http" };
+        write!(f, "GET {scheme}://{}{}", self.authority, self.path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(name: &str, variables: &[(&str, &str)]) -> Result<Request, Failure> {
+        let variables = variables.iter().map(|&(k, v)| (k.to_owned(), v.to_owned()));
+        let settings = Settings::from_variables(variables).unwrap();
+        Request::new(&Name::parse(name).unwrap(), &settings)
+    }
+
+    fn url(name: &str, variables: &[(&str, &str)]) -> String {
+        let request = request(name, variables).unwrap();
+        assert_eq!(request.query, "$.xgafv=2&prettyPrint=false");
+        request.to_string()
+    }
+
+    #[test]
+    fn the_service_is_the_names_or_the_settings_or_the_default() {
+        assert_eq!(
+            url("operations/o", &[]),
+            "GET https://workspaceevents.googleapis.com/v1beta/operations/o"
+        );
+        assert_eq!(
+            url(
+                "//androiddeviceprovisioning.googleapis.com/operations/a/b",
+                &[]
+            ),
+            "GET https://androiddeviceprovisioning.googleapis.com/v1/operations/a/b"
+        );
+        let name = "projects/p/locations/global/operations/o";
+        let pinned = [("OPERATIONS_SERVICE", "apigateway.googleapis.com/v1")];
+        let expected = format!("GET https://apigateway.googleapis.com/v1/{name}");
+        assert_eq!(url(name, &pinned), expected);
+        assert_eq!(
+            url(&format!("//apigateway.googleapis.com/{name}"), &pinned),
+            expected
+        );
+    }
+
+    #[test]
+    fn a_pinned_service_and_an_endpoint_refuse_names_of_another() {
+        let name = "//apigateway.googleapis.com/projects/p/locations/l/operations/o";
+        let failure = request(
+            name,
+            &[("OPERATIONS_SERVICE", "workspaceevents.googleapis.com")],
+        )
+        .unwrap_err();
+        assert_eq!(failure.reason, Reason::InvalidName);
+        assert_eq!(
+            failure.message,
+            "The name is of the service \"apigateway.googleapis.com\", but OPERATIONS_SERVICE pins \
+             workspaceevents.googleapis.com. Pass a name of that service, or unset OPERATIONS_SERVICE."
+        );
+        let endpoint = ("OPERATIONS_ENDPOINT", "https://a.com/v1");
+        let failure = request(name, &[endpoint]).unwrap_err();
+        assert_eq!(failure.reason, Reason::InvalidName);
+        assert_eq!(
+            failure.message,
+            "The name is of the service \"apigateway.googleapis.com\", but OPERATIONS_ENDPOINT is \
+             set, and serves one service. Set OPERATIONS_SERVICE to that service, or pass the \
+             relative name."
+        );
+        let both = [
+            endpoint,
+            ("OPERATIONS_SERVICE", "apigateway.googleapis.com"),
+        ];
+        assert_eq!(
+            url(name, &both),
+            "GET https://a.com/v1/projects/p/locations/l/operations/o"
+        );
+    }
+
+    #[test]
+    fn an_endpoint_may_be_of_a_service_that_the_catalogue_lacks() {
+        let variables = [
+            ("OPERATIONS_ENDPOINT", "http://127.0.0.1:8080/own/v3"),
+            ("OPERATIONS_SERVICE", "own.example.com"),
+        ];
+        let own = request("operations/a b", &variables).unwrap();
+        assert_eq!(
+            own.to_string(),
+            "GET http://127.0.0.1:8080/own/v3/operations/a%20b"
+        );
+        assert!(own.service.is_none());
+    }
+
+    #[test]
+    fn the_universe_domain_replaces_the_end_of_the_host() {
+        let variables = [("GOOGLE_CLOUD_UNIVERSE_DOMAIN", "apis.example.org")];
+        assert_eq!(
+            url(
+                "//androiddeviceprovisioning.googleapis.com/operations/o",
+                &variables
+            ),
+            "GET https://androiddeviceprovisioning.apis.example.org/v1/operations/o"
+        );
+    }
+
+    #[test]
+    fn headers_are_those_that_are_set() {
+        let plain = request("operations/o", &[]).unwrap().headers;
+        let version = env!("CARGO_PKG_VERSION");
+        let agent = format!("operations-get/{version}");
+        assert_eq!(
+            plain,
+            [("accept", "application/json".into()), ("user-agent", agent)]
+        );
+        let with = |variables: &[(&str, &str)]| {
+            request("operations/o", variables).unwrap().headers[2..].to_vec()
+        };
+        assert_eq!(
+            with(&[
+                ("GOOGLE_OAUTH_ACCESS_TOKEN", "not-a-real-token"),
+                ("GOOGLE_CLOUD_QUOTA_PROJECT", "p")
+            ]),
+            [
+                ("authorization", "Bearer not-a-real-token".into()),
+                ("x-goog-user-project", "p".into())
+            ]
+        );
+        assert_eq!(
+            with(&[("GOOGLE_API_KEY", "not-a-real-key")]),
+            [("x-goog-api-key", "not-a-real-key".to_owned())]
+        );
+    }
+}
