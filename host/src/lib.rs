@@ -1,1 +1,39 @@
+//! Hosts the **Get** block: gets the latest state of a long-running operation.
+//!
+//! A [`Host`] loads a [`Block`] (the component and its [`Manifest`]) and grants it what the manifest
+//! asks for and nothing else: outgoing `GET` requests to the hosts of its services or to the endpoint
+//! that is configured, and the settings that it names. A [`Call`] is one name with its settings; it
+//! ends with [`Outputs`] or a [`CallError`].
+//!
+//! ```no_run
+//! use operations_host::{Block, Call, Host};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let host = Host::new()?;
+//! let get = host.load(&Block::builtin())?;
+//! let call = Call::new("//apigateway.googleapis.com/projects/p/locations/global/operations/o");
+//! let outputs = get.call(&call).await?;
+//! println!("done: {}", outputs.done);
+//! # Ok(())
+//! # }
+//! ```
+#![deny(unsafe_code)]
 
+mod bindings;
+mod block;
+mod call;
+mod egress;
+pub mod emulator;
+mod failure;
+mod host;
+mod manifest;
+mod outputs;
+
+pub use block::Block;
+pub use call::{Call, CallError};
+pub use failure::failure_json;
+pub use host::{Host, LoadError, LoadedBlock};
+pub use manifest::{Input, Manifest, Output, ReasonEntry, Sample, Setting};
+pub use outputs::{Value, compact, outputs_json, variables};
+
+pub use bindings::{Failure, GetError, Member, Outputs, Reason, ServiceError};

@@ -1,0 +1,38 @@
+//! A component together with its manifest.
+
+use crate::manifest::Manifest;
+
+/// A block: the component, and the manifest that says what it is and needs.
+#[derive(Debug, Clone)]
+pub struct Block {
+    pub(crate) component: Vec<u8>,
+    pub(crate) manifest: Manifest,
+}
+
+impl Block {
+    /// The block that this crate was built with.
+    pub fn builtin() -> Block {
+        Block {
+            component: include_bytes!(env!("OPERATIONS_GET_WASM")).to_vec(),
+            manifest: Manifest::builtin(),
+        }
+    }
+
+    /// A component of one's own build, under a manifest. [`crate::Host::load`] checks that they fit.
+    pub fn new(component: Vec<u8>, manifest: Manifest) -> Block {
+        Block {
+            component,
+            manifest,
+        }
+    }
+
+    /// The bytes of the component.
+    pub fn component(&self) -> &[u8] {
+        &self.component
+    }
+
+    /// What the block is and needs.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+}

@@ -1,0 +1,95 @@
+//! One call of a block: what goes in, and why none may come out.
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::bindings::{Failure, GetError};
+
+/// A name, and the settings under which it is asked for.
+#[derive(Debug, Clone)]
+pub struct Call {
+    pub(crate) name: String,
+    pub(crate) settings: Vec<(String, String)>,
+}
+
+impl Call {
+    /// A call for the operation of this name, relative or full.
+    pub fn new(name: impl Into<String>) -> Call {
+        Call {
+            name: name.into(),
+            settings: Vec::new(),
+        }
+    }
+
+    /// Sets one of the settings that the manifest names, by its environment variable. Set again, the
+    /// last value counts; an empty one is unset.
+    #[must_use]
+    pub fn setting(mut self, variable: impl Into<String>, value: impl Into<String>) -> Call {
+        self.settings.push((variable.into(), value.into()));
+        self
+    }
+
+    /// The name that is asked for.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The value of a setting, where it is set.
+    pub(crate) fn value(&self, variable: &str) -> Option<&str> {
+        let last = self.settings.iter().rev().find(|(set, _)| set == variable);
+        last.map(|(_, value)| value.as_str())
+            .filter(|value| !value.is_empty())
+    }
+}
+
+/// Why a call gave no outputs. An operation that failed is no error: its outputs have `error` set.
+#[derive(Debug, Error)]
+pub enum CallError {
+    /// Asking again cannot help until the name, a setting or the access changes.
+    #[error("{}", .0.message)]
+    Permanent(Failure),
+    /// Asking again later may help.
+    #[error("{}", .0.message)]
+    Transient(Failure),
+    /// The call sets a variable that the manifest does not name.
+    #[error("the block has no setting {0}: its manifest lists them")]
+    UnknownSetting(String),
+    /// The block did not end by itself: it trapped, or ran over a limit of the host. The text of the
+    /// cause can hold a backtrace, and is for the host's developers.
+    #[error("the block did not finish: it trapped or ran over a limit of the host")]
+    Aborted(#[source] wasmtime::Error),
+}
+
+impl CallError {
+    /// The block's own failure, where it is one.
+    pub fn failure(&self) -> Option<&Failure> {
+        match self {
+            CallError::Permanent(failure) | CallError::Transient(failure) => Some(failure),
+            CallError::UnknownSetting(_) | CallError::Aborted(_) => None,
+        }
+    }
+
+    /// Whether asking again later may help.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, CallError::Transient(_))
+    }
+
+    /// How long the service asks to wait before the next call.
+    pub fn retry_after(&self) -> Option<Duration> {
+        let ms = self.failure()?.retry_after_ms?;
+        Some(Duration::from_millis(ms.into()))
+    }
+}
+
+impl From<GetError> for CallError {
+    fn from(error: GetError) -> CallError {
+        match error {
+            GetError::Permanent(failure) => CallError::Permanent(failure),
+            GetError::Transient(failure) => CallError::Transient(failure),
+            GetError::ExecutionFailed => {
+                CallError::Aborted(wasmtime::Error::msg("the block returned execution-failed"))
+            }
+        }
+    }
+}

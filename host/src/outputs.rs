@@ -1,0 +1,142 @@
+//! The eleven outputs under the names that the manifest gives them, as JSON that keeps every digit
+//! and every key where it was.
+
+use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
+use serde_json::value::RawValue;
+
+use crate::bindings::{Member, Outputs};
+use crate::manifest::Manifest;
+
+/// The value of one output variable.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Value<'a> {
+    /// BOOLEAN.
+    Bool(bool),
+    /// INTEGER; absent where the operation has no error.
+    Integer(Option<i32>),
+    /// STRING; absent where the operation has no error.
+    Text(Option<&'a str>),
+    /// OBJECT: JSON text.
+    Json(Option<&'a str>),
+    /// A list of OBJECTs.
+    JsonList(&'a [String]),
+    /// The members of an OBJECT; absent where the object is.
+    Members(Option<&'a [Member]>),
+    /// For each of a list of OBJECTs its members.
+    MembersList(&'a [Vec<Member>]),
+}
+
+/// The output variables with their values, in the manifest's order.
+pub fn variables<'a>(
+    manifest: &'a Manifest,
+    outputs: &'a Outputs,
+) -> impl Iterator<Item = (&'a str, Value<'a>)> {
+    manifest
+        .outputs
+        .iter()
+        .filter_map(|output| Some((output.variable.as_str(), value(outputs, &output.field)?)))
+}
+
+/// The value of a field of the WIT record `outputs`.
+fn value<'a>(outputs: &'a Outputs, field: &str) -> Option<Value<'a>> {
+    let of = |object: &Option<String>, members: &'a [Member]| {
+        Value::Members(object.is_some().then_some(members))
+    };
+    Some(match field {
+        "name" => Value::Text(Some(&outputs.name)),
+        "done" => Value::Bool(outputs.done),
+        "error" => Value::Json(outputs.error.as_deref()),
+        "error-code" => Value::Integer(outputs.error_code),
+        "error-message" => Value::Text(outputs.error_message.as_deref()),
+        "error-details" => Value::JsonList(&outputs.error_details),
+        "error-details-custom-key-value" => {
+            Value::MembersList(&outputs.error_details_custom_key_value)
+        }
+        "metadata" => Value::Json(outputs.metadata.as_deref()),
+        "metadata-custom-key-value" => of(&outputs.metadata, &outputs.metadata_custom_key_value),
+        "response" => Value::Json(outputs.response.as_deref()),
+        "response-custom-key-value" => of(&outputs.response, &outputs.response_custom_key_value),
+        _ => return None,
+    })
+}
+
+/// One JSON object on one line, with exactly the output variables of the manifest as its keys.
+pub fn outputs_json(manifest: &Manifest, outputs: &Outputs) -> String {
+    struct Variables<'a>(&'a Manifest, &'a Outputs);
+    impl Serialize for Variables<'_> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.collect_map(variables(self.0, self.1))
+        }
+    }
+    serde_json::to_string(&Variables(manifest, outputs)).expect("every value is JSON")
+}
+
+impl Serialize for Value<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Value::Bool(value) => value.serialize(serializer),
+            Value::Integer(value) => value.serialize(serializer),
+            Value::Text(value) => value.serialize(serializer),
+            Value::Json(value) => value.map(Json).serialize(serializer),
+            Value::JsonList(values) => {
+                serializer.collect_seq(values.iter().map(|value| Json(value)))
+            }
+            Value::Members(members) => members.map(Object).serialize(serializer),
+            Value::MembersList(list) => {
+                serializer.collect_seq(list.iter().map(|members| Object(members)))
+            }
+        }
+    }
+}
+
+struct Object<'a>(&'a [Member]);
+
+impl Serialize for Object<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for member in self.0 {
+            map.serialize_entry(&member.key, &Json(&member.value))?;
+        }
+        map.end()
+    }
+}
+
+/// JSON text, written without the white space between its tokens.
+pub(crate) struct Json<'a>(pub &'a str);
+
+impl Serialize for Json<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let text = RawValue::from_string(compact(self.0)).map_err(serde::ser::Error::custom)?;
+        text.serialize(serializer)
+    }
+}
+
+/// JSON text without the white space between its tokens, so that it fits on a line.
+pub fn compact(json: &str) -> String {
+    let mut compact = String::with_capacity(json.len());
+    let (mut in_string, mut escaped) = (false, false);
+    for c in json.chars() {
+        if in_string {
+            in_string = escaped || c != '"';
+            escaped = !escaped && c == '\\';
+        } else if matches!(c, ' ' | '\t' | '\r' | '\n') {
+            continue;
+        } else {
+            in_string = c == '"';
+        }
+        compact.push(c);
+    }
+    compact
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_white_space_between_tokens_goes() {
+        let json = "{ \"a b\" : [ 1.00 , \"x \\\" y\" ,\t\"\\\\\" , \" \" ] ,\r\n\"c\":{ } }";
+        assert_eq!(compact(json), r#"{"a b":[1.00,"x \" y","\\"," "],"c":{}}"#);
+    }
+}
