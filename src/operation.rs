@@ -257,7 +257,7 @@ fn int32(text: &str) -> Option<i32> {
     if digits.is_empty() {
         return Some(0);
     }
-    if exponent < 0 || exponent > 10 || digits.len() > 10 {
+    if !(0..=10).contains(&exponent) || digits.len() > 10 {
         return None;
     }
     let value = digits

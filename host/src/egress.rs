@@ -1,6 +1,8 @@
 //! Which requests leave the sandbox: those that the manifest grants, decided before a connection is
 //! made.
 
+use std::sync::Arc;
+
 use http::uri::{Authority, Scheme};
 use http::{Method, Request, Response};
 use http_body_util::BodyExt;
@@ -11,9 +13,10 @@ use crate::manifest::Manifest;
 
 /// The egress policy of one call.
 pub(crate) struct Egress {
-    /// Host names, reached by `https` on its own port.
-    hosts: Vec<String>,
-    /// The exact origin of `OPERATIONS_ENDPOINT`.
+    manifest: Arc<Manifest>,
+    /// What stands for `googleapis.com` in the manifest's hosts.
+    universe_domain: Option<String>,
+    /// The exact origin of `OPERATIONS_ENDPOINT`; where it is set, nothing else is reached.
     endpoint: Option<Origin>,
 }
 
@@ -42,20 +45,16 @@ impl Origin {
 
 impl Egress {
     /// What the manifest grants to a call with these settings.
-    pub fn new(manifest: &Manifest, call: &Call) -> Egress {
+    pub fn new(manifest: Arc<Manifest>, call: &Call) -> Egress {
         // An endpoint that is no URL grants nothing; the block itself says what is wrong with it.
         let endpoint: Option<http::Uri> = call
             .value("OPERATIONS_ENDPOINT")
             .and_then(|endpoint| endpoint.parse().ok());
-        let universe = call.value("GOOGLE_CLOUD_UNIVERSE_DOMAIN");
-        let hosts = manifest.permissions.network.allowed_hosts.iter();
         Egress {
-            hosts: match universe {
-                Some(domain) => hosts
-                    .map(|host| host.replace("googleapis.com", domain))
-                    .collect(),
-                None => hosts.cloned().collect(),
-            },
+            manifest,
+            universe_domain: call
+                .value("GOOGLE_CLOUD_UNIVERSE_DOMAIN")
+                .map(str::to_ascii_lowercase),
             endpoint: endpoint.and_then(|url| Origin::new(url.scheme(), url.authority())),
         }
     }
@@ -68,12 +67,30 @@ impl Egress {
         let Some(origin) = Origin::new(uri.scheme(), uri.authority()) else {
             return false;
         };
-        if self.endpoint.is_some() {
-            return self.endpoint.as_ref() == Some(&origin);
+        match &self.endpoint {
+            Some(endpoint) => *endpoint == origin,
+            None => {
+                origin.scheme == Scheme::HTTPS && origin.port == 443 && self.grants(&origin.host)
+            }
         }
-        origin.scheme == Scheme::HTTPS
-            && origin.port == 443
-            && self.hosts.iter().any(|host| *host == origin.host)
+    }
+
+    /// Whether the manifest names this host.
+    fn grants(&self, host: &str) -> bool {
+        let named = |host: &str| {
+            self.manifest
+                .permissions
+                .network
+                .allowed_hosts
+                .iter()
+                .any(|h| h == host)
+        };
+        match &self.universe_domain {
+            None => named(host),
+            Some(domain) => host
+                .strip_suffix(domain.as_str())
+                .is_some_and(|service| named(&format!("{service}googleapis.com"))),
+        }
     }
 }
 

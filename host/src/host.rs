@@ -1,5 +1,7 @@
 //! The engine that runs blocks.
 
+use std::sync::Arc;
+
 use thiserror::Error;
 use wasmtime::component::{Component, Linker, ResourceTable};
 use wasmtime::{Config, Engine, Store, StoreLimits, StoreLimitsBuilder};
@@ -25,7 +27,7 @@ pub struct Host {
 /// A block that is compiled and checked, ready for calls.
 pub struct LoadedBlock {
     pre: BlockPre<State>,
-    manifest: Manifest,
+    manifest: Arc<Manifest>,
 }
 
 /// Why a block cannot be run here.
@@ -71,7 +73,7 @@ impl Host {
             .map_err(LoadError::OtherContract)?;
         Ok(LoadedBlock {
             pre: BlockPre::new(pre).map_err(LoadError::OtherContract)?,
-            manifest: block.manifest.clone(),
+            manifest: Arc::new(block.manifest.clone()),
         })
     }
 }
@@ -92,7 +94,7 @@ impl LoadedBlock {
         if let Some((unknown, _)) = call.settings.iter().find(|(variable, _)| !known(variable)) {
             return Err(CallError::UnknownSetting(unknown.clone()));
         }
-        let mut store = Store::new(self.pre.engine(), State::new(&self.manifest, call));
+        let mut store = Store::new(self.pre.engine(), State::new(self.manifest.clone(), call));
         store.limiter(|state| &mut state.limits);
         let block = self
             .pre
@@ -123,7 +125,7 @@ struct State {
 }
 
 impl State {
-    fn new(manifest: &Manifest, call: &Call) -> State {
+    fn new(manifest: Arc<Manifest>, call: &Call) -> State {
         State {
             // Neither files nor sockets nor standard streams; of the environment only the settings.
             wasi: WasiCtx::builder().envs(&call.settings).build(),

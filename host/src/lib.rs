@@ -36,4 +36,9 @@ pub use host::{Host, LoadError, LoadedBlock};
 pub use manifest::{Input, Manifest, Output, ReasonEntry, Sample, Setting};
 pub use outputs::{Value, compact, outputs_json, variables};
 
+/// The README's Rust is compiled as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+mod readme {}
+
 pub use bindings::{Failure, GetError, Member, Outputs, Reason, ServiceError};

@@ -1,1 +1,89 @@
-fn main() {}
+//! `lro`: gets and waits for long-running operations, through the block.
+#![deny(unsafe_code)]
+
+mod connection;
+mod demo;
+mod emulate;
+mod get;
+mod poll;
+mod print;
+mod wait;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Gets the latest state of long-running operations, through the Get block
+#[derive(Parser)]
+#[command(version, after_help = EXIT_CODES)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 success; 1 permanent failure; 2 usage; 3 the operation failed (wait); \
+75 transient failure, try again later.\nA token comes from GOOGLE_OAUTH_ACCESS_TOKEN, never from an argument.";
+
+#[derive(Subcommand)]
+enum Command {
+    Get(get::Get),
+    Wait(wait::Wait),
+    Emulate(emulate::Emulate),
+    Demo(demo::Demo),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
+        Command::Get(get) => get.run().await,
+        Command::Wait(wait) => wait.run().await,
+        Command::Emulate(emulate) => emulate.run().await,
+        Command::Demo(demo) => demo.run().await,
+    };
+    match done {
+        Ok(code) => code,
+        Err(Stop { code, message }) => {
+            eprintln!("error: {message}");
+            ExitCode::from(code)
+        }
+    }
+}
+
+/// Why the command cannot go on.
+struct Stop {
+    code: u8,
+    message: String,
+}
+
+/// EX_TEMPFAIL of sysexits.h: try again later.
+const EX_TEMPFAIL: u8 = 75;
+
+impl Stop {
+    /// Exit code 2: what was typed, or is in a file that was named, cannot be used.
+    fn usage(message: impl Into<String>) -> Stop {
+        Stop {
+            code: 2,
+            message: message.into(),
+        }
+    }
+
+    /// Exit code 1: something on this machine is in the way.
+    fn permanent(message: impl Into<String>) -> Stop {
+        Stop {
+            code: 1,
+            message: message.into(),
+        }
+    }
+}
+
+/// An error with its causes, on one line.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

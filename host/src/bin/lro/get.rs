@@ -1,0 +1,42 @@
+//! `lro get`: one call.
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::Stop;
+use crate::connection::Connection;
+use crate::print::{self, Format};
+
+/// Get the latest state of one operation
+#[derive(Args)]
+pub struct Get {
+    /// Name of the operation, relative or full
+    ///
+    /// operations/abc, projects/p/locations/l/operations/o, or
+    /// //apigateway.googleapis.com/projects/p/locations/l/operations/o
+    name: String,
+    #[command(flatten)]
+    connection: Connection,
+    /// How to print the outputs, and the failure on standard error
+    #[arg(long, value_enum, default_value_t)]
+    output: Format,
+}
+
+impl Get {
+    /// Calls the block once and prints the eleven outputs.
+    pub async fn run(self) -> Result<ExitCode, Stop> {
+        let block = self.connection.load()?;
+        let call = self.connection.call(block.manifest(), &self.name)?;
+        match block.call(&call).await {
+            Ok(outputs) => {
+                print::outputs(block.manifest(), &outputs, self.output)?;
+                Ok(ExitCode::SUCCESS)
+            }
+            Err(error) => {
+                print::failure(&self.name, &error, self.output);
+                Ok(print::exit_code(&error))
+            }
+        }
+    }
+}
