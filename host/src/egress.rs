@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use http::uri::{Authority, Scheme};
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, Uri};
 use http_body_util::BodyExt;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
@@ -47,7 +47,7 @@ impl Egress {
     /// What the manifest grants to a call with these settings.
     pub fn new(manifest: Arc<Manifest>, call: &Call) -> Egress {
         // An endpoint that is no URL grants nothing; the block itself says what is wrong with it.
-        let endpoint: Option<http::Uri> = call
+        let endpoint: Option<Uri> = call
             .value("OPERATIONS_ENDPOINT")
             .and_then(|endpoint| endpoint.parse().ok());
         Egress {
@@ -59,11 +59,10 @@ impl Egress {
         }
     }
 
-    fn allows(&self, request: &Request<WasiBody>) -> bool {
-        if request.method() != Method::GET {
+    fn allows(&self, method: &Method, uri: &Uri) -> bool {
+        if method != Method::GET {
             return false;
         }
-        let uri = request.uri();
         let Some(origin) = Origin::new(uri.scheme(), uri.authority()) else {
             return false;
         };
@@ -109,7 +108,7 @@ impl WasiHttpHooks for Egress {
         options: Option<RequestOptions>,
         _sent: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Sent> + Send> {
-        let allowed = self.allows(&request);
+        let allowed = self.allows(request.method(), request.uri());
         Box::new(async move {
             if !allowed {
                 return Err(Error::HttpRequestDenied);
@@ -118,5 +117,67 @@ impl WasiHttpHooks for Egress {
             let io: Box<dyn Future<Output = Result<(), Error>> + Send> = Box::new(io);
             Ok((response.map(BodyExt::boxed_unsync), io))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allows(settings: &[(&str, &str)], method: Method, url: &str) -> bool {
+        let call = settings
+            .iter()
+            .fold(Call::new("operations/o"), |call, (variable, value)| {
+                call.setting(*variable, *value)
+            });
+        let egress = Egress::new(Arc::new(Manifest::builtin()), &call);
+        egress.allows(&method, &url.parse().unwrap())
+    }
+
+    #[test]
+    fn only_get_over_https_to_a_host_of_the_manifest() {
+        let get = |url| allows(&[], Method::GET, url);
+        assert!(get("https://apigateway.googleapis.com/v1/operations/o"));
+        assert!(get("https://apigateway.googleapis.com:443/"));
+        assert!(!get("http://apigateway.googleapis.com/"));
+        assert!(!get("https://apigateway.googleapis.com:8443/"));
+        assert!(!get("https://apigateway.googleapis.com.evil.example/"));
+        assert!(!get("https://evil.example/"));
+        assert!(!get("https://metadata.google.internal/"));
+        assert!(!allows(
+            &[],
+            Method::POST,
+            "https://apigateway.googleapis.com/"
+        ));
+    }
+
+    #[test]
+    fn an_endpoint_is_the_only_origin_then() {
+        let get = |url| {
+            allows(
+                &[("OPERATIONS_ENDPOINT", "http://127.0.0.1:8080/v1")],
+                Method::GET,
+                url,
+            )
+        };
+        assert!(get("http://127.0.0.1:8080/anything"));
+        assert!(!get("http://127.0.0.1:8081/"));
+        assert!(!get("https://127.0.0.1:8080/"));
+        assert!(!get("https://apigateway.googleapis.com/"));
+    }
+
+    #[test]
+    fn a_universe_has_the_services_of_the_manifest_and_no_others() {
+        let get = |url| {
+            allows(
+                &[("GOOGLE_CLOUD_UNIVERSE_DOMAIN", "apis.example.org")],
+                Method::GET,
+                url,
+            )
+        };
+        assert!(get("https://apigateway.apis.example.org/"));
+        assert!(!get("https://apigateway.googleapis.com/"));
+        assert!(!get("https://evil.apis.example.org/"));
+        assert!(!get("https://evilapis.example.org/"));
     }
 }

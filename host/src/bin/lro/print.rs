@@ -67,12 +67,12 @@ fn cell(value: Value) -> String {
         Value::Integer(value) => value.map_or_else(absent, |value| value.to_string()),
         Value::Text(value) => value.map_or_else(absent, shown),
         Value::Json(value) => value.map_or_else(absent, |value| shown(&compact(value))),
-        Value::JsonList(values) if values.is_empty() => "[]".to_owned(),
+        Value::JsonList([]) => "[]".to_owned(),
         Value::JsonList(values) => numbered(values.iter().map(|value| shown(&compact(value)))),
         Value::Members(members) => {
             members.map_or_else(absent, |members| shown_members(members, shown))
         }
-        Value::MembersList(list) if list.is_empty() => "[]".to_owned(),
+        Value::MembersList([]) => "[]".to_owned(),
         Value::MembersList(list) => {
             numbered(list.iter().map(|members| shown_members(members, shown)))
         }
