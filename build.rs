@@ -1,5 +1,6 @@
-//! Turns `catalog/services.tsv` into the static table that `src/service.rs` searches. Patterns and
-//! scopes are stored once each, and referred to by index: many services share them.
+//! Turns `catalog/services.tsv` into the static tables that `src/service.rs` searches. A text is stored
+//! once, and referred to by its index: services share patterns, scopes and versions, and the component
+//! is to stay small.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -7,12 +8,13 @@ use std::path::Path;
 use std::{env, fs};
 
 const TABLE: &str = "catalog/services.tsv";
+const OWN_TYPES: &str = "catalog/own-types.tsv";
 
+/// A line of the table.
 struct Row<'a> {
     service: &'a str,
     host: &'a str,
     version: &'a str,
-    stage: &'a str,
     template: &'a str,
     patterns: Vec<&'a str>,
     scopes: Vec<&'a str>,
@@ -20,73 +22,101 @@ struct Row<'a> {
 }
 
 fn main() {
-    println!("cargo::rerun-if-changed={TABLE}");
-    let table = fs::read_to_string(TABLE).expect("catalog/services.tsv is part of the package");
+    let table = read(TABLE);
     let rows: Vec<Row> = table.lines().skip(1).map(row).collect();
-
-    let patterns: BTreeSet<&str> = rows
-        .iter()
-        .flat_map(|row| row.patterns.iter().copied())
-        .collect();
-    let scopes: BTreeSet<&str> = rows
-        .iter()
-        .flat_map(|row| row.scopes.iter().copied())
-        .collect();
     let mut services: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
     for row in &rows {
+        // The table has the version to prefer first, and so have the services.
         services.entry(row.service).or_default().push(row);
     }
 
     let mut out = String::new();
-    let pattern_at = write_texts(&mut out, "PATTERNS", &patterns);
-    let scope_at = write_texts(&mut out, "SCOPES", &scopes);
-    writeln!(
-        out,
-        "pub static SERVICES: [Service; {}] = [",
-        services.len()
-    )
-    .unwrap();
-    for (service, mut versions) in services {
-        versions.sort_by_key(|row| std::cmp::Reverse(preference(row)));
-        let all_scopes: BTreeSet<&str> = versions
+    let pattern_at = write_patterns(&mut out, rows.iter().flat_map(|row| &row.patterns));
+    let scopes = rows
+        .iter()
+        .flat_map(|row| &row.scopes)
+        .map(|scope| scope_end(scope));
+    let scope_at = write_texts(&mut out, "SCOPES", scopes);
+    let location_at = write_texts(
+        &mut out,
+        "LOCATIONS",
+        rows.iter().flat_map(|row| row.locations.iter().copied()),
+    );
+    let version_at = write_texts(
+        &mut out,
+        "VERSION_NAMES",
+        rows.iter().map(|row| row.version),
+    );
+    let prefix_at = write_texts(
+        &mut out,
+        "PREFIXES",
+        rows.iter().map(|row| split(row.template).0),
+    );
+    let host_at = write_texts(&mut out, "HOSTS", rows.iter().map(|row| other_host(row)));
+
+    let mut indices = Indices::default();
+    let mut versions_out = String::new();
+    let mut versions_count = 0;
+    writeln!(out, "static SERVICES: [Service; {}] = [", services.len()).unwrap();
+    for (service, versions) in &services {
+        let scopes: BTreeSet<&str> = versions
             .iter()
             .flat_map(|row| row.scopes.iter().copied())
             .collect();
+        let scopes = indices.add(scopes.into_iter().map(|scope| scope_at[scope_end(scope)]));
         writeln!(
             out,
-            "    Service {{ name: {service:?}, host: {:?}, versions: &[",
-            versions[0].host
+            "    Service {{ name: {:?}, versions: {}, scopes: {scopes} }},",
+            label(service),
+            span(versions_count, versions.len())
         )
         .unwrap();
-        for row in &versions {
-            assert_eq!(
-                row.host, versions[0].host,
-                "{service} has one host in {TABLE}"
-            );
-            let numbers: Vec<usize> = row
-                .patterns
-                .iter()
-                .map(|pattern| pattern_at[pattern])
-                .collect();
+        versions_count += versions.len();
+        for row in versions {
             writeln!(
-                out,
-                "        Version {{ name: {:?}, template: {:?}, patterns: &{numbers:?} }},",
-                row.version, row.template
+                versions_out,
+                "    Version {{ name: {}, host: {}, prefix: {}, path: Path::{}, patterns: {}, locations: {} }},",
+                version_at[row.version],
+                host_at[other_host(row)],
+                prefix_at[split(row.template).0],
+                split(row.template).1,
+                indices.add(row.patterns.iter().map(|pattern| pattern_at[pattern])),
+                indices.add(row.locations.iter().map(|location| location_at[location])),
             )
             .unwrap();
         }
-        let numbers: Vec<usize> = all_scopes.iter().map(|scope| scope_at[scope]).collect();
-        writeln!(
-            out,
-            "    ], scopes: &{numbers:?}, locations: &{:?} }},",
-            versions[0].locations
-        )
-        .unwrap();
     }
     out.push_str("];\n");
+    writeln!(
+        out,
+        "static VERSIONS: [Version; {versions_count}] = [\n{versions_out}];"
+    )
+    .unwrap();
+    writeln!(
+        out,
+        "static INDICES: [u16; {}] = {:?};",
+        indices.0.len(),
+        indices.0
+    )
+    .unwrap();
+
+    let own_types = read(OWN_TYPES);
+    let own_types = own_types
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.split('\t').next());
+    let without_others: BTreeSet<&str> = own_types
+        .filter(|service| !services.contains_key(service))
+        .collect();
+    write_texts(&mut out, "OWN_TYPES", without_others.into_iter().map(label));
 
     let file = Path::new(&env::var_os("OUT_DIR").unwrap()).join("catalogue.rs");
     fs::write(file, out).expect("OUT_DIR can be written");
+}
+
+fn read(file: &str) -> String {
+    println!("cargo::rerun-if-changed={file}");
+    fs::read_to_string(file).unwrap_or_else(|error| panic!("{file}: {error}"))
 }
 
 fn row(line: &str) -> Row<'_> {
@@ -95,7 +125,7 @@ fn row(line: &str) -> Row<'_> {
         service,
         host,
         version,
-        stage,
+        _stage,
         _title,
         template,
         patterns,
@@ -112,7 +142,6 @@ fn row(line: &str) -> Row<'_> {
         service,
         host,
         version,
-        stage,
         template,
         patterns: patterns.split_whitespace().collect(),
         scopes: scopes.split_whitespace().collect(),
@@ -120,38 +149,129 @@ fn row(line: &str) -> Row<'_> {
     }
 }
 
-/// Which version is taken before which others: GA before beta before alpha, then the higher one.
-fn preference<'a>(row: &Row<'a>) -> (u8, Vec<u32>, &'a str) {
-    let stage = match row.stage {
-        "GA" => 2,
-        "beta" => 1,
-        "alpha" => 0,
-        other => panic!("{TABLE}: unknown stage {other}"),
-    };
-    // v1p1beta2 → [1, 1, 2]
-    let numbers = row
-        .version
-        .split(|c: char| !c.is_ascii_digit())
-        .filter_map(|digits| digits.parse().ok())
-        .collect();
-    (stage, numbers, row.version)
+/// A template as what stands before the part that is made of the name, and how that is made.
+fn split(template: &str) -> (&str, &'static str) {
+    for (end, path) in [
+        ("/{name}", "Name"),
+        ("/operations/{id}", "OperationId"),
+        ("/b/{bucket}/operations/{operation}", "Bucket"),
+    ] {
+        if let Some(prefix) = template.strip_suffix(end) {
+            return (prefix, path);
+        }
+    }
+    panic!("{TABLE}: src/service.rs knows no template of the form {template}");
 }
 
+/// `apigateway` of `apigateway.googleapis.com`.
+fn label(service: &str) -> &str {
+    let label = service.strip_suffix(".googleapis.com");
+    label.unwrap_or_else(|| panic!("{TABLE}: {service} is not under googleapis.com"))
+}
+
+/// The host of a version where it is not the service's name, else nothing.
+fn other_host<'a>(row: &Row<'a>) -> &'a str {
+    if row.host == row.service {
+        ""
+    } else {
+        label(row.host)
+    }
+}
+
+fn scope_end(scope: &str) -> &str {
+    let end = scope.strip_prefix("https://www.googleapis.com/auth/");
+    end.unwrap_or_else(|| panic!("{TABLE}: src/service.rs knows no scope of the form {scope}"))
+}
+
+/// Indices into the tables of texts, one run behind the other.
+#[derive(Default)]
+struct Indices(Vec<u16>);
+
+impl Indices {
+    /// Adds a run, unless it is there already, and says where it is.
+    fn add(&mut self, run: impl Iterator<Item = usize>) -> String {
+        let run: Vec<u16> = run
+            .map(|at| u16::try_from(at).expect("a table of under 65,536 texts"))
+            .collect();
+        let known = self
+            .0
+            .windows(run.len().max(1))
+            .position(|window| window == run);
+        let start = known.unwrap_or(self.0.len());
+        if known.is_none() {
+            self.0.extend(&run);
+        }
+        span(start, run.len())
+    }
+}
+
+fn span(start: usize, len: usize) -> String {
+    format!("Span {{ start: {start}, len: {len} }}")
+}
+
+/// Patterns share how they begin and how they end: each is written as a head and a tail of a table,
+/// and what is between them.
+fn write_patterns<'t, 'a: 't>(
+    out: &mut String,
+    patterns: impl Iterator<Item = &'t &'a str>,
+) -> BTreeMap<&'a str, usize> {
+    // Of several that fit the longest is taken.
+    const HEADS: [&str; 8] = [
+        "projects/*/locations/*/collections/*/",
+        "projects/*/locations/*/datasets/*/",
+        "projects/*/locations/*/",
+        "organizations/*/locations/*/",
+        "folders/*/locations/*/",
+        "organizations/*/",
+        "projects/*/",
+        "",
+    ];
+    const TAILS: [&str; 4] = ["/operations/**", "/operations/*", "operations/**", ""];
+    let patterns: BTreeSet<&str> = patterns.copied().collect();
+    writeln!(out, "static HEADS: [&str; {}] = {HEADS:?};", HEADS.len()).unwrap();
+    writeln!(out, "static TAILS: [&str; {}] = {TAILS:?};", TAILS.len()).unwrap();
+    writeln!(out, "static PATTERNS: [Pattern; {}] = [", patterns.len()).unwrap();
+    for pattern in &patterns {
+        let fits = |(head, tail): &(usize, usize)| {
+            let rest = pattern.strip_prefix(HEADS[*head]);
+            rest.is_some_and(|rest| rest.ends_with(TAILS[*tail]))
+        };
+        let pairs =
+            (0..HEADS.len()).flat_map(|head| (0..TAILS.len()).map(move |tail| (head, tail)));
+        let (head, tail) = pairs
+            .filter(fits)
+            .max_by_key(|(head, tail)| HEADS[*head].len() + TAILS[*tail].len())
+            .unwrap();
+        let middle = &pattern[HEADS[head].len()..pattern.len() - TAILS[tail].len()];
+        writeln!(
+            out,
+            "    Pattern {{ head: {head}, middle: {middle:?}, tail: {tail} }},"
+        )
+        .unwrap();
+    }
+    out.push_str("];\n");
+    patterns
+        .into_iter()
+        .enumerate()
+        .map(|(at, pattern)| (pattern, at))
+        .collect()
+}
+
+/// Writes texts as a sorted table without repetition, and says where each is in it.
 fn write_texts<'a>(
     out: &mut String,
     name: &str,
-    texts: &BTreeSet<&'a str>,
+    texts: impl Iterator<Item = &'a str>,
 ) -> BTreeMap<&'a str, usize> {
-    writeln!(
-        out,
-        "pub static {name}: [&str; {}] = {:#?};",
-        texts.len(),
-        texts.iter().collect::<Vec<_>>()
-    )
-    .unwrap();
+    let texts: BTreeSet<&str> = texts.collect();
+    writeln!(out, "static {name}: [&str; {}] = [", texts.len()).unwrap();
+    for text in &texts {
+        writeln!(out, "    {text:?},").unwrap();
+    }
+    out.push_str("];\n");
     texts
-        .iter()
+        .into_iter()
         .enumerate()
-        .map(|(at, text)| (*text, at))
+        .map(|(at, text)| (text, at))
         .collect()
 }

@@ -40,10 +40,9 @@ def option(service, rows):
     }
 
 
-def hosts(rows):
-    """The hosts that serve a service: its own, and one for each location that it names."""
-    host = rows[0]["host"]
-    return [host] + [f"{location}-{host}" for location in words(rows, "locations")]
+def hosts(row):
+    """The hosts of a version: its own, and one for each location that has one."""
+    return [row["host"]] + [f"{location}-{row['host']}" for location in row["locations"].split()]
 
 
 def main():
@@ -52,7 +51,7 @@ def main():
     (setting,) = (s for s in manifest["settings"] if s["variable"] == "OPERATIONS_SERVICE")
     setting["options"] = [option(service, rows) for service, rows in table.items()]
     network = manifest["permissions"]["network"]
-    network["allowedHosts"] = sorted({host for rows in table.values() for host in hosts(rows)})
+    network["allowedHosts"] = sorted({host for rows in table.values() for row in rows for host in hosts(row)})
     MANIFEST.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

@@ -165,9 +165,11 @@ fn how_to_be_permitted(request: &Request, error: Option<&ServiceError>) -> Strin
     let reason = error.and_then(ServiceError::info_reason);
     match reason.as_deref() {
         Some("ACCESS_TOKEN_SCOPE_INSUFFICIENT") => match request.service {
-            Some(service) if service.scopes().next().is_some() => {
-                let scopes: Vec<&str> = service.scopes().collect();
-                format!("Get a token with one of the scopes {}.", scopes.join(" "))
+            Some(service) if !service.scopes().is_empty() => {
+                format!(
+                    "Get a token with one of the scopes {}.",
+                    service.scopes().join(" ")
+                )
             }
             _ => {
                 "Get a token with a scope that the service's documentation of operations.get names."
@@ -189,7 +191,7 @@ fn how_to_be_permitted(request: &Request, error: Option<&ServiceError>) -> Strin
 
 fn wrong_address(request: &Request) -> String {
     let version = match request.version {
-        Some(version) => format!("version {}", version.name),
+        Some(version) => format!("version {}", version.name()),
         None => "the version in OPERATIONS_ENDPOINT".to_owned(),
     };
     format!(

@@ -4,8 +4,8 @@ use std::fmt;
 
 use crate::bindings::{Failure, Reason};
 use crate::failure::quoted;
-use crate::name::{Name, encode};
-use crate::service::{self, Service, Version};
+use crate::name::Name;
+use crate::service::{self, Path, Service, Version};
 use crate::settings::{Credential, Endpoint, Settings};
 
 /// A `GET` for one operation. Shows itself as its method and URL, without the query.
@@ -33,6 +33,9 @@ pub struct Request {
 /// out, since it turns enums into numbers.
 const QUERY: &str = "$.xgafv=2&prettyPrint=false";
 
+/// storage's v1 is older than `$.xgafv`, and refuses it.
+const QUERY_OF_STORAGE: &str = "prettyPrint=false";
+
 const USER_AGENT: &str = concat!("operations-get/", env!("CARGO_PKG_VERSION"));
 
 impl Request {
@@ -45,7 +48,7 @@ impl Request {
     pub fn new(name: &Name, settings: &Settings) -> Result<Request, Failure> {
         let service = service_of(name, settings)?;
         let mut request = match &settings.endpoint {
-            Some(endpoint) => Request::to_endpoint(name, endpoint, service),
+            Some(endpoint) => Request::to_endpoint(name, endpoint, service)?,
             None => Request::to_service(name, settings, service)?,
         };
         request.headers = headers(settings);
@@ -53,7 +56,7 @@ impl Request {
     }
 
     /// The patterns that the service publishes, where the name fits none of them.
-    pub fn patterns_it_misses(&self) -> Vec<&'static str> {
+    pub fn patterns_it_misses(&self) -> Vec<String> {
         match self.service {
             Some(service) if !self.fits => match self.version {
                 Some(version) => version.patterns().collect(),
@@ -63,18 +66,26 @@ impl Request {
         }
     }
 
-    fn to_endpoint(name: &Name, endpoint: &Endpoint, service: Option<&str>) -> Request {
+    fn to_endpoint(
+        name: &Name,
+        endpoint: &Endpoint,
+        service: Option<&str>,
+    ) -> Result<Request, Failure> {
         let service = service.and_then(|service| service::find(service).ok());
-        Request {
+        let path = match service {
+            Some(service) => service.version_for(name.relative()).path,
+            None => Path::Name,
+        };
+        Ok(Request {
             tls: endpoint.tls,
             authority: endpoint.authority.clone(),
-            path: format!("{}/{}", endpoint.path, encode(name.relative())),
-            query: QUERY,
+            path: format!("{}/{}", endpoint.path, path.of(name.relative())?),
+            query: query(path),
             headers: Vec::new(),
             service,
             version: None,
             fits: service.is_some_and(|service| service.publishes(name.relative())),
-        }
+        })
     }
 
     fn to_service(
@@ -91,23 +102,32 @@ impl Request {
             Some(version) => service.version(version)?,
             None => service.version_for(name.relative()),
         };
+        let host = version.host(service, name.relative());
         let authority = match &settings.universe_domain {
-            Some(domain) => service.host.replace("googleapis.com", domain),
-            None => service.host.to_owned(),
+            Some(domain) => host.replace("googleapis.com", domain),
+            None => host,
         };
         Ok(Request {
             tls: true,
             authority,
             path: format!(
-                "/{}",
-                version.template.replace("{name}", &encode(name.relative()))
+                "/{}/{}",
+                version.prefix(),
+                version.path.of(name.relative())?
             ),
-            query: QUERY,
+            query: query(version.path),
             headers: Vec::new(),
             service: Some(service),
             version: Some(version),
             fits: version.publishes(name.relative()),
         })
+    }
+}
+
+fn query(path: Path) -> &'static str {
+    match path {
+        Path::Name | Path::OperationId => QUERY,
+        Path::Bucket => QUERY_OF_STORAGE,
     }
 }
 
