@@ -1,6 +1,6 @@
 //! `manifest.json`: what a visual editor reads to draw, document, configure and permit a block.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 /// A manifest, as far as a host needs it. `manifest.schema.json` describes the whole.
@@ -58,6 +58,24 @@ pub struct Setting {
     pub description: String,
     /// Whether it is never to be shown, logged or stored in the clear.
     pub secret: bool,
+    /// What an editor offers, for the setting that names a service.
+    #[serde(default)]
+    pub options: Vec<ServiceOption>,
+}
+
+/// A service of the catalogue.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+pub struct ServiceOption {
+    /// Its name, `apigateway.googleapis.com`: the value of the setting.
+    pub value: String,
+    /// Its title, for people.
+    pub label: String,
+    /// Its versions, the preferred one first.
+    pub versions: Vec<String>,
+    /// The patterns of names that it publishes, over all versions.
+    pub names: Vec<String>,
+    /// The OAuth scopes of which a token needs one.
+    pub scopes: Vec<String>,
 }
 
 /// What a host has to grant.
@@ -105,6 +123,11 @@ impl Manifest {
     pub fn builtin() -> Manifest {
         Manifest::parse(include_str!("../../manifest.json"))
             .expect("the tests hold it against its schema")
+    }
+
+    /// The services that the block can be asked about, sorted by name.
+    pub fn services(&self) -> impl Iterator<Item = &ServiceOption> {
+        self.settings.iter().flat_map(|setting| &setting.options)
     }
 
     /// Reads a manifest.

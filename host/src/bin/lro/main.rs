@@ -7,6 +7,7 @@ mod emulate;
 mod get;
 mod poll;
 mod print;
+mod services;
 mod wait;
 
 use std::process::ExitCode;
@@ -28,6 +29,7 @@ const EXIT_CODES: &str = "Exit codes: 0 success; 1 permanent failure; 2 usage; 3
 enum Command {
     Get(get::Get),
     Wait(wait::Wait),
+    Services(services::Services),
     Emulate(emulate::Emulate),
     Demo(demo::Demo),
 }
@@ -37,6 +39,7 @@ async fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Get(get) => get.run().await,
         Command::Wait(wait) => wait.run().await,
+        Command::Services(services) => services.run(),
         Command::Emulate(emulate) => emulate.run().await,
         Command::Demo(demo) => demo.run().await,
     };

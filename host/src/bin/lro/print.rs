@@ -23,7 +23,7 @@ pub enum Format {
 }
 
 /// The width of a table that goes to a file or a pipe.
-const WIDTH: u16 = 100;
+pub const WIDTH: u16 = 100;
 
 /// Prints the output variables of one operation.
 pub fn outputs(manifest: &Manifest, outputs: &Outputs, format: Format) -> Result<(), Stop> {

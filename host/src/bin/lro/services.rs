@@ -1,0 +1,82 @@
+//! `lro services`: what the catalogue has.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use comfy_table::presets::UTF8_FULL_CONDENSED;
+use comfy_table::{ContentArrangement, Table};
+use operations_host::{Manifest, ServiceOption};
+
+use crate::Stop;
+use crate::print::{self, Format, WIDTH};
+
+/// List the services whose operations can be read: versions, name patterns, scopes
+#[derive(Args)]
+pub struct Services {
+    /// Only services whose name, title or a name pattern contains this, in any case
+    filter: Option<String>,
+    /// How to print them; json prints one object per line
+    #[arg(long, value_enum, default_value_t)]
+    output: Format,
+}
+
+impl Services {
+    /// Prints the services of the manifest, sorted by name.
+    pub fn run(self) -> Result<ExitCode, Stop> {
+        let manifest = Manifest::builtin();
+        let filter = self.filter.unwrap_or_default().to_lowercase();
+        let found: Vec<&ServiceOption> = manifest
+            .services()
+            .filter(|service| contains(service, &filter))
+            .collect();
+        if found.is_empty() {
+            return Err(Stop::permanent(format!(
+                "no service contains {filter:?}; without a filter all are listed"
+            )));
+        }
+        match self.output {
+            Format::Json => {
+                for service in found {
+                    let line = serde_json::to_string(service);
+                    print::line(&line.map_err(|error| Stop::permanent(error.to_string()))?)?;
+                }
+            }
+            Format::Table => print::line(&table(&found).to_string())?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn contains(service: &ServiceOption, filter: &str) -> bool {
+    let has = |text: &String| text.to_lowercase().contains(filter);
+    has(&service.value) || has(&service.label) || service.names.iter().any(has)
+}
+
+fn table(services: &[&ServiceOption]) -> Table {
+    let mut table = Table::new();
+    table
+        .load_preset(UTF8_FULL_CONDENSED)
+        .set_content_arrangement(ContentArrangement::Dynamic);
+    if !table.is_tty() {
+        table.set_width(WIDTH);
+    }
+    table.set_header(["service", "versions", "names", "scopes"]);
+    for service in services {
+        let scopes: Vec<&str> = service
+            .scopes
+            .iter()
+            .map(|scope| {
+                scope
+                    .strip_prefix("https://www.googleapis.com/auth/")
+                    .unwrap_or(scope)
+            })
+            .collect();
+        table.add_row([
+            format!("{}\n{}", service.value, service.label),
+            service.versions.join("\n"),
+            service.names.join("\n"),
+            scopes.join("\n"),
+        ]);
+    }
+    table
+}
