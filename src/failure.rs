@@ -1,7 +1,7 @@
 //! Failures: which `reason` is permanent, and how a message is kept to one harmless line.
 
 use crate::bindings::{Failure, GetError, Reason};
-use crate::operation::NotAnOperation;
+use crate::operation::Unfit;
 use crate::request::Request;
 use crate::settings::Credential;
 
@@ -65,15 +65,20 @@ impl From<Failure> for GetError {
     }
 }
 
-/// The failure for a 200 whose body is no `google.longrunning.Operation`.
-pub fn not_an_operation(request: &Request, unfit: NotAnOperation) -> Failure {
-    let mut failure = Failure::new(
-        Reason::NotAnOperation,
-        format!(
+/// The failure for a 200 whose body cannot be read as a `google.longrunning.Operation`.
+pub fn unfit(request: &Request, unfit: Unfit) -> Failure {
+    let message = match unfit.reason {
+        Reason::TooLarge => {
+            format!(
+                "The answer to {request} is too large: {unfit}. This block cannot read such an operation."
+            )
+        }
+        _ => format!(
             "The answer to {request} is no google.longrunning.Operation: {unfit}. Check that the \
              service and the name are those of an AIP-151 operation."
         ),
-    );
+    };
+    let mut failure = Failure::new(unfit.reason, message);
     failure.http_status = Some(200);
     failure
 }

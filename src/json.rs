@@ -14,6 +14,10 @@ use serde_json::value::RawValue;
 /// A member of an object: its key, decoded, and the text of its value.
 pub type Member<'a> = (Cow<'a, str>, &'a str);
 
+/// The most members that an object, or elements that an array, may have. A million of them take some
+/// 100 MB on their way out; an engine would end such a call without a word.
+pub const MAX_PARTS: usize = 1_000_000;
+
 /// Why a text could not be taken apart.
 #[derive(Debug, PartialEq)]
 pub enum Fault {
@@ -23,6 +27,8 @@ pub enum Fault {
     Ends,
     /// It breaks the grammar of RFC 8259 in the value that begins at this byte, or behind it.
     Syntax(usize),
+    /// It has more than [`MAX_PARTS`] members or elements.
+    TooMany,
     /// A key or string has half of a surrogate pair: legal JSON (RFC 8259, section 8.2), but no text.
     LoneSurrogate,
 }
@@ -34,6 +40,7 @@ impl fmt::Display for Fault {
             Fault::OtherType => f.write_str("is of another type"),
             Fault::Ends => f.write_str("is not JSON: it ends in the middle"),
             Fault::Syntax(at) => write!(f, "is not JSON, at byte {at} or in the value there"),
+            Fault::TooMany => write!(f, "has over {MAX_PARTS} members or elements"),
             Fault::LoneSurrogate => f.write_str("has a lone surrogate in a key or string"),
         }
     }
@@ -48,6 +55,9 @@ pub fn members(text: &str) -> Result<Vec<Member<'_>>, Fault> {
     let mut reader = Reader::open(text, b'{', b'}')?;
     let mut members = Vec::new();
     while reader.has_next()? {
+        if members.len() == MAX_PARTS {
+            return Err(Fault::TooMany);
+        }
         let key = reader.value()?;
         if !key.starts_with('"') {
             return Err(reader.fault());
@@ -67,6 +77,9 @@ pub fn elements(text: &str) -> Result<Vec<&str>, Fault> {
     let mut reader = Reader::open(text, b'[', b']')?;
     let mut elements = Vec::new();
     while reader.has_next()? {
+        if elements.len() == MAX_PARTS {
+            return Err(Fault::TooMany);
+        }
         elements.push(reader.value()?);
     }
     Ok(elements)
@@ -318,6 +331,16 @@ mod tests {
             assert_eq!(string(lone), Err(Fault::LoneSurrogate), "{lone}");
         }
         assert_eq!(string("1"), Err(Fault::OtherType));
+    }
+
+    #[test]
+    fn a_million_parts_are_the_most() {
+        let array = |count| format!("[{}1]", "1,".repeat(count - 1));
+        assert_eq!(elements(&array(MAX_PARTS)).unwrap().len(), MAX_PARTS);
+        assert_eq!(elements(&array(MAX_PARTS + 1)), Err(Fault::TooMany));
+        let object = |count| format!("{{{}\"a\":1}}", "\"a\":1,".repeat(count - 1));
+        assert_eq!(members(&object(MAX_PARTS)).unwrap().len(), MAX_PARTS);
+        assert_eq!(members(&object(MAX_PARTS + 1)), Err(Fault::TooMany));
     }
 
     #[test]

@@ -49,7 +49,7 @@ fn get(name: &str, settings: &settings::Settings) -> Result<Outputs, bindings::F
     let name = name::Name::parse(name)?;
     let request = request::Request::new(&name, settings)?;
     let answer = exchange::get(&request, settings)?;
-    let operation = operation::Operation::parse(&answer)
-        .map_err(|unfit| failure::not_an_operation(&request, unfit))?;
+    let operation =
+        operation::Operation::parse(&answer).map_err(|unfit| failure::unfit(&request, unfit))?;
     Ok(flatten::flatten(operation, name.relative()))
 }

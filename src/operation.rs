@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 
+use crate::bindings::Reason;
 use crate::failure::quoted;
 use crate::json::{self, Fault, Member};
 
@@ -47,18 +48,26 @@ pub struct Object<'a> {
     pub members: Vec<Member<'a>>,
 }
 
-/// Why a body is no operation, as the end of a sentence that begins "it is no operation: ".
+/// Why a body cannot be read as an operation, as the end of a sentence that begins "it cannot be read
+/// as an operation: ".
 #[derive(Debug, PartialEq)]
-pub struct NotAnOperation(String);
+pub struct Unfit {
+    /// `not-an-operation` or `too-large`.
+    pub reason: Reason,
+    why: String,
+}
 
-impl fmt::Display for NotAnOperation {
+impl fmt::Display for Unfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.why)
     }
 }
 
-fn unfit<T>(why: impl Into<String>) -> Result<T, NotAnOperation> {
-    Err(NotAnOperation(why.into()))
+fn unfit<T>(why: impl Into<String>) -> Result<T, Unfit> {
+    Err(Unfit {
+        reason: Reason::NotAnOperation,
+        why: why.into(),
+    })
 }
 
 impl<'a> Operation<'a> {
@@ -66,8 +75,8 @@ impl<'a> Operation<'a> {
     ///
     /// # Errors
     ///
-    /// [`NotAnOperation`] says what is wrong with it.
-    pub fn parse(body: &'a [u8]) -> Result<Operation<'a>, NotAnOperation> {
+    /// [`Unfit`] says what is wrong with it.
+    pub fn parse(body: &'a [u8]) -> Result<Operation<'a>, Unfit> {
         let members = fit("it", "an object", json::members(text(body)?))?;
         let member = |key| single(&members, key);
         let [name, done, error, metadata, response] = [
@@ -125,7 +134,7 @@ impl<'a> Operation<'a> {
 }
 
 impl<'a> Status<'a> {
-    fn parse(text: &'a str) -> Result<Status<'a>, NotAnOperation> {
+    fn parse(text: &'a str) -> Result<Status<'a>, Unfit> {
         let object = Object::parse("its error", text)?;
         let member = |key| single(&object.members, key);
         let (code, message, details) = (member("code")?, member("message")?, member("details")?);
@@ -152,7 +161,7 @@ impl<'a> Status<'a> {
 }
 
 impl<'a> Object<'a> {
-    fn parse(what: &str, text: &'a str) -> Result<Object<'a>, NotAnOperation> {
+    fn parse(what: &str, text: &'a str) -> Result<Object<'a>, Unfit> {
         let members = fit(what, "an object", json::members(text))?;
         let mut keys = BTreeSet::new();
         for (key, _) in &members {
@@ -165,7 +174,7 @@ impl<'a> Object<'a> {
 }
 
 /// The body as text.
-fn text(body: &[u8]) -> Result<&str, NotAnOperation> {
+fn text(body: &[u8]) -> Result<&str, Unfit> {
     if body.starts_with(b"\xef\xbb\xbf") {
         // RFC 8259, section 8.1: a sender must not add one.
         return unfit("it starts with a byte order mark");
@@ -179,17 +188,21 @@ fn text(body: &[u8]) -> Result<&str, NotAnOperation> {
     }
 }
 
-fn fit<T>(what: &str, expected: &str, read: Result<T, Fault>) -> Result<T, NotAnOperation> {
-    read.map_err(|fault| {
-        NotAnOperation(match fault {
+fn fit<T>(what: &str, expected: &str, read: Result<T, Fault>) -> Result<T, Unfit> {
+    read.map_err(|fault| Unfit {
+        reason: match fault {
+            Fault::TooMany => Reason::TooLarge,
+            _ => Reason::NotAnOperation,
+        },
+        why: match fault {
             Fault::OtherType => format!("{what} is not {expected}"),
             fault => format!("{what} {fault}"),
-        })
+        },
     })
 }
 
 /// A member that may be given once; `null` counts as absent.
-fn single<'a>(members: &[Member<'a>], key: &str) -> Result<Option<&'a str>, NotAnOperation> {
+fn single<'a>(members: &[Member<'a>], key: &str) -> Result<Option<&'a str>, Unfit> {
     let mut given = members
         .iter()
         .filter(|(other, _)| other == key)
@@ -473,6 +486,20 @@ mod tests {
         assert_eq!(
             unfit(r#"{"name":"o","operationType":"CREATE","status":"DONE"}"#),
             own
+        );
+    }
+
+    #[test]
+    fn an_operation_with_over_a_million_members_is_too_large() {
+        let members: String = (0..=json::MAX_PARTS)
+            .map(|n| format!(",\"{n}\":0"))
+            .collect();
+        let body = format!(r#"{{"done":true,"metadata":{{{}}}}}"#, &members[1..]);
+        let unfit = Operation::parse(body.as_bytes()).unwrap_err();
+        assert_eq!(unfit.reason, Reason::TooLarge);
+        assert_eq!(
+            unfit.to_string(),
+            "its metadata has over 1000000 members or elements"
         );
     }
 
