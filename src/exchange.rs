@@ -185,8 +185,9 @@ fn body(
     content_length: Option<String>,
     deadline: &Deadline,
 ) -> Result<Vec<u8>, Failure> {
-    let announced = content_length.and_then(|length| length.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > MAX_BODY) {
+    // 64 bits: a length over 4 GiB is one that a usize of 32 bits would not take.
+    let announced = content_length.and_then(|length| length.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > MAX_BODY as u64) {
         return Err(too_large(request, "a body"));
     }
     let incoming = response
@@ -195,7 +196,7 @@ fn body(
     let stream = incoming
         .stream()
         .map_err(|()| lost(request, "the host gave no body"))?;
-    let mut body = Vec::with_capacity(announced.unwrap_or(0));
+    let mut body = Vec::with_capacity(announced.unwrap_or(0) as usize);
     loop {
         match stream.read(CHUNK) {
             Ok(chunk) if chunk.is_empty() => deadline.wait_for(&stream.subscribe(), request)?,
@@ -224,7 +225,7 @@ fn body(
         }
     }
     // Not every host holds a body against its length.
-    if announced.is_some_and(|length| length != body.len()) {
+    if announced.is_some_and(|length| length != body.len() as u64) {
         return Err(lost(
             request,
             "the body is not as long as its Content-Length says",

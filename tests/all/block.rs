@@ -1,0 +1,66 @@
+//! Calls of the block, which is compiled once per process.
+
+use std::sync::LazyLock;
+
+use operations_host::{
+    Block, Call, CallError, Failure, Host, LoadedBlock, Manifest, Outputs, Reason,
+};
+
+use crate::server::Server;
+
+/// The name that a call asks for where it does not matter.
+pub const NAME: &str = "operations/o";
+
+static HOST: LazyLock<Host> = LazyLock::new(|| Host::new().expect("this machine runs wasmtime"));
+
+static GET: LazyLock<LoadedBlock> = LazyLock::new(|| load(Manifest::builtin()));
+
+/// The block under a manifest of a test's own. It is compiled again.
+pub fn load(manifest: Manifest) -> LoadedBlock {
+    let component = Block::builtin().component().to_vec();
+    HOST.load(&Block::new(component, manifest))
+        .expect("the block fits its host")
+}
+
+/// One call, under the settings that are given and no others.
+pub async fn call(name: &str, settings: &[(&str, &str)]) -> Result<Outputs, CallError> {
+    let mut call = Call::new(name);
+    for (variable, value) in settings {
+        call = call.setting(*variable, *value);
+    }
+    GET.call(&call).await
+}
+
+/// One call that a server answers.
+pub async fn ask(
+    server: &Server,
+    name: &str,
+    settings: &[(&str, &str)],
+) -> Result<Outputs, CallError> {
+    let endpoint = server.endpoint();
+    let mut all = vec![("OPERATIONS_ENDPOINT", endpoint.as_str())];
+    all.extend(settings);
+    call(name, &all).await
+}
+
+/// How a call failed: the case of `get-error`, and what it carries.
+pub fn failed(result: Result<Outputs, CallError>) -> (&'static str, Failure) {
+    match result {
+        Err(CallError::Permanent(failure)) => ("permanent", failure),
+        Err(CallError::Transient(failure)) => ("transient", failure),
+        other => panic!("a failure of the block was expected, and this came: {other:?}"),
+    }
+}
+
+/// Asserts the case and the reason of a failed call, and gives the rest of it.
+#[track_caller]
+pub fn assert_failed(result: Result<Outputs, CallError>, case: &str, reason: Reason) -> Failure {
+    let (actual, failure) = failed(result);
+    assert_eq!(
+        (actual, &failure.reason),
+        (case, &reason),
+        "{}",
+        failure.message
+    );
+    failure
+}
