@@ -244,7 +244,7 @@ def scopes_of(document, getters):
 def made_up(pattern, locations=()):
     """A name that fits a pattern, in a location that has a host of its own where the service has such."""
     name = []
-    for number, segment in enumerate(pattern.replace("**", "*").split("/")):
+    for number, segment in enumerate(pattern.replace("**", "*/*/*").split("/")):
         at_location = name and name[-1] == "locations" and locations
         name.append((locations[0] if at_location else f"made-{number}") if segment == "*" else segment)
     return "/".join(name)

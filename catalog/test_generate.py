@@ -124,7 +124,7 @@ class Examples(unittest.TestCase):
         described = document(getter("acme.operations.get", "dns/v1/{+name}"))
         self.check(described, name, f"{host}/dns/v1/{name}")
         bare_id = document(getter("acme.operations.get", "v1/operations/{+name}", "^.*$"))
-        self.check(bare_id, "operations/made-0", f"{host}/v1/operations/made-0")
+        self.check(bare_id, "operations/made-0/made-1/made-2", f"{host}/v1/operations/made-0/made-1/made-2")
         parts = document(getter("acme.operations.get", "v1/apps/{appsId}/operations/{operationsId}", None))
         self.check(parts, "apps/made-1/operations/made-1", f"{host}/v1/apps/made-1/operations/made-1")
 

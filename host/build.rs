@@ -15,7 +15,7 @@ fn main() {
     for input in [
         "src",
         "wit",
-        "catalog/services.tsv",
+        "catalog",
         "build.rs",
         "Cargo.toml",
         "Cargo.lock",
@@ -37,7 +37,7 @@ fn main() {
         let of_the_host = name.starts_with("CARGO_PROFILE_")
             || matches!(
                 &*name,
-                "CARGO_ENCODED_RUSTFLAGS"
+                "CARGO_BUILD_RUSTFLAGS"
                     | "RUSTFLAGS"
                     | "RUSTC_WORKSPACE_WRAPPER"
                     | "CARGO_BUILD_TARGET"
@@ -46,6 +46,8 @@ fn main() {
             build.env_remove(&*name);
         }
     }
+    // Set but empty, it also keeps flags of a configuration file away, such as a linker of the host's.
+    build.env("CARGO_ENCODED_RUSTFLAGS", "");
     match build.status() {
         Ok(status) if status.success() => {}
         Ok(_) => fail("the component did not build: see the errors above"),

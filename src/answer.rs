@@ -1,7 +1,6 @@
 //! What an HTTP answer means: the body of an operation, or a failure.
 
 use crate::bindings::{Failure, Reason, ServiceError};
-use crate::failure::quoted;
 use crate::request::Request;
 use crate::{json, retry, service_error};
 
@@ -13,7 +12,7 @@ pub const MAX_BODY: usize = 16 * 1024 * 1024;
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
-    /// `Content-Encoding`, where there is one.
+    /// `Content-Encoding`, where there is one; several fields joined by commas (RFC 9110, section 5.2).
     pub content_encoding: Option<String>,
     /// `Retry-After`.
     pub retry_after: Option<String>,
@@ -30,7 +29,9 @@ pub struct Answer {
 /// A failure by the HTTP status, with what the service said.
 pub fn read(request: &Request, answer: Answer) -> Result<Vec<u8>, Failure> {
     let encoding = answer.content_encoding.as_deref().unwrap_or("identity");
-    let readable = encoding.trim().eq_ignore_ascii_case("identity");
+    let readable = encoding
+        .split(',')
+        .all(|coding| coding.trim().eq_ignore_ascii_case("identity"));
     if answer.status == 200 {
         if readable {
             return Ok(answer.body);
@@ -38,9 +39,8 @@ pub fn read(request: &Request, answer: Answer) -> Result<Vec<u8>, Failure> {
         let mut failure = Failure::new(
             Reason::NotAnOperation,
             format!(
-                "The answer to {request} is encoded as {}, which nobody asked for. Check what stands \
-                 between this host and the service.",
-                quoted(encoding)
+                "The answer to {request} has a content encoding that nobody asked for. Check what \
+                 stands between this host and the service."
             ),
         );
         failure.http_status = Some(200);
@@ -52,11 +52,11 @@ pub fn read(request: &Request, answer: Answer) -> Result<Vec<u8>, Failure> {
         None
     };
     let reason = reason(answer.status, error.as_ref(), &answer.body);
-    let message = format!(
-        "{request} was answered with {}. {}",
-        said(&answer, error.as_ref()),
-        what_to_do(request, &reason, answer.status, error.as_ref())
-    );
+    let said = said(request, &answer, error.as_ref());
+    // A service's words mostly end with a full stop of their own.
+    let end = if said.ends_with(".”") { "" } else { "." };
+    let what_to_do = what_to_do(request, &reason, answer.status, error.as_ref());
+    let message = format!("{request} was answered with {said}{end} {what_to_do}");
     let asked = answer.retry_after.as_deref();
     let asked = asked.and_then(|text| retry::retry_after_ms(text, answer.date.as_deref()));
     let info = error.as_ref().and_then(ServiceError::retry_delay);
@@ -93,18 +93,21 @@ fn is_json(body: &[u8]) -> bool {
 }
 
 /// The status and the service's words, as the middle of a sentence.
-fn said(answer: &Answer, error: Option<&ServiceError>) -> String {
+fn said(request: &Request, answer: &Answer, error: Option<&ServiceError>) -> String {
     let status = answer.status;
     match error {
         Some(error) if error.message.is_empty() => format!("{status} {}", error.status),
         Some(error) => format!(
             "{status} {} and says {}",
             error.status,
-            excerpt(&error.message)
+            excerpt(&request.redact(&error.message))
         ),
-        None if answer.body.is_empty() => format!("{status} and no body"),
+        None if answer.body.is_empty() => format!("{status} and no readable body"),
         None => match title(&answer.body) {
-            Some(title) => format!("{status} and a page titled {}", excerpt(&title)),
+            Some(title) => format!(
+                "{status} and a page titled {}",
+                excerpt(&request.redact(&title))
+            ),
             None => format!(
                 "{status} and {} bytes that hold no error object",
                 answer.body.len()
@@ -116,8 +119,8 @@ fn said(answer: &Answer, error: Option<&ServiceError>) -> String {
 /// The service's words at a length that a message can carry; `service-error` has them whole.
 fn excerpt(words: &str) -> String {
     match words.char_indices().nth(500) {
-        Some((cut, _)) => format!("\"{}…\"", &words[..cut]),
-        None => format!("\"{words}\""),
+        Some((cut, _)) => format!("“{}…”", &words[..cut]),
+        None => format!("“{words}”"),
     }
 }
 

@@ -65,6 +65,15 @@ impl From<Failure> for GetError {
     }
 }
 
+/// The failure for a name in which the credential stands: it would go into the URL, and into the logs of
+/// whoever sees URLs.
+pub fn holds_the_credential() -> Failure {
+    Failure::new(
+        Reason::InvalidName,
+        "The name holds the credential, and was not sent. Pass the operation's name alone.",
+    )
+}
+
 /// The failure for a 200 whose body cannot be read as a `google.longrunning.Operation`.
 pub fn unfit(request: &Request, unfit: Unfit) -> Failure {
     let message = match unfit.reason {

@@ -7,7 +7,7 @@
 //! [`settings`] → [`name`] → [`request`] → `exchange` (with [`retry`]) → [`answer`] →
 //! [`operation`] (over [`json`]) → [`flatten`], and [`failure`] wherever the way ends early.
 //!
-//! All but `exchange` is pure, and compiles and is tested natively; `exchange` and [`get`] need a
+//! All but `exchange` is pure, and compiles and is tested natively; `exchange` and `get` need a
 //! WASI host.
 #![deny(unsafe_code)]
 
@@ -46,6 +46,13 @@ impl bindings::Guest for Block {
 /// One call: from the name of an operation to its eleven outputs.
 #[cfg(target_family = "wasm")]
 fn get(name: &str, settings: &settings::Settings) -> Result<Outputs, bindings::Failure> {
+    if settings
+        .credential
+        .as_ref()
+        .is_some_and(|credential| credential.is_in(name))
+    {
+        return Err(failure::holds_the_credential());
+    }
     let name = name::Name::parse(name)?;
     let request = request::Request::new(&name, settings)?;
     let answer = exchange::get(&request, settings)?;

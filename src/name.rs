@@ -11,6 +11,7 @@ pub const MAX_LENGTH: usize = 2048;
 pub struct Name<'a> {
     service: Option<&'a str>,
     relative: &'a str,
+    is_usual: bool,
 }
 
 impl<'a> Name<'a> {
@@ -18,27 +19,21 @@ impl<'a> Name<'a> {
     /// `//SERVICE/`.
     ///
     /// The published patterns of a service are not enforced, since real names break them; but a
-    /// segment must be exactly `operations`, and be the first with something behind it or have one
-    /// or two segments behind it, as in every published pattern: the block reads operations, and a
-    /// flow's data must not aim it at any other resource.
+    /// segment must be exactly `operations`, with something behind it: the block reads operations, and a
+    /// flow's data must not aim it at any other resource. See [`Name::is_usual`] for where.
     ///
     /// # Errors
     ///
     /// `invalid-name`, with a message that says which rule the name breaks.
     pub fn parse(name: &'a str) -> Result<Name<'a>, Failure> {
-        let invalid = |why: &str| {
-            Err(Failure::new(
-                Reason::InvalidName,
-                format!(
-                    "The name {} {why}. Pass a name such as operations/abc, \
-                     projects/p/locations/l/operations/o or \
-                     //apigateway.googleapis.com/projects/p/locations/l/operations/o.",
-                    quoted(name)
-                ),
-            ))
-        };
+        let invalid = |why: &str| Err(invalid(name, why));
         if name.is_empty() {
             return invalid("is empty");
+        }
+        if name.starts_with("https://") || name.starts_with("http://") {
+            return invalid(
+                "is a URL, and the name alone is wanted: what stands behind the version",
+            );
         }
         if name.len() > MAX_LENGTH {
             return invalid(&format!(
@@ -65,19 +60,40 @@ impl<'a> Name<'a> {
             return invalid("has an empty segment");
         }
         if segments().any(|segment| matches!(segment, "." | "..")) {
-            return invalid("has the segment . or ..");
+            return invalid("has a dot segment (\".\" or \"..\")");
         }
         let last = segments().count() - 1;
-        let names_operation = segments().enumerate().any(|(at, segment)| {
-            segment == "operations" && at < last && (at == 0 || last - at <= 2)
-        });
-        if !names_operation {
-            return invalid(
-                "names no operation: the segment \"operations\" must come first, or second or third \
-                 from the end, with the operation's id behind it",
-            );
+        let behind = segments()
+            .enumerate()
+            .filter(|(_, segment)| *segment == "operations");
+        let behind: Vec<(usize, usize)> = behind.map(|(at, _)| (at, last - at)).collect();
+        let name = Name {
+            service,
+            relative,
+            is_usual: behind
+                .iter()
+                .any(|(at, behind)| *behind > 0 && (*at == 0 || *behind <= 2)),
+        };
+        if behind.iter().all(|(_, behind)| *behind == 0) {
+            return Err(name.names_no_operation());
         }
-        Ok(Name { service, relative })
+        Ok(name)
+    }
+
+    /// Whether `operations` stands where nearly every published pattern has it. A name where it does not
+    /// is one of an operation only where a pattern of its service takes it: `cloudasset` has
+    /// `*/*/operations/*/**`.
+    pub fn is_usual(&self) -> bool {
+        self.is_usual
+    }
+
+    /// The failure for a name whose `operations` segment is missing or in no place that is known.
+    pub fn names_no_operation(&self) -> Failure {
+        invalid(
+            self.relative,
+            "names no operation: the segment \"operations\" must come first, or second or third from the \
+             end, with the operation's id behind it",
+        )
     }
 
     /// The service of a full name, as written (`apigateway.googleapis.com`).
@@ -89,6 +105,18 @@ impl<'a> Name<'a> {
     pub fn relative(&self) -> &'a str {
         self.relative
     }
+}
+
+fn invalid(name: &str, why: &str) -> Failure {
+    Failure::new(
+        Reason::InvalidName,
+        format!(
+            "The name {} {why}. Pass a name such as operations/abc, \
+             projects/p/locations/l/operations/o or \
+             //apigateway.googleapis.com/projects/p/locations/l/operations/o.",
+            quoted(name)
+        ),
+    )
 }
 
 /// Percent-encodes a resource name as `google/api/http.proto` asks for `{name=**}`: every byte but
@@ -153,13 +181,19 @@ mod tests {
             "operations/operations",
             "projects/p/operations/x/operations/o",
         ] {
-            assert_eq!(Name::parse(name).unwrap().relative(), name);
+            let parsed = Name::parse(name).unwrap();
+            assert_eq!(parsed.relative(), name);
+            assert!(parsed.is_usual());
         }
+        assert!(
+            !Name::parse("projects/p/operations/a/b/c")
+                .unwrap()
+                .is_usual()
+        );
         for name in [
             "operations",
             "projects/p/operations",
             "projects/acme-operations/secrets/x",
-            "projects/p/operations/a/b/c",
             "projects/p/Operations/o",
             "projects/p/secrets/operations",
         ] {
@@ -176,6 +210,11 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said() {
         assert_eq!(refused(""), "\"\" is empty");
+        assert_eq!(
+            refused("https://a.googleapis.com/v1/operations/o"),
+            "\"https://a.googleapis.com/v1/operations/o\" is a URL, and the name alone is wanted: what \
+             stands behind the version"
+        );
         assert_eq!(
             refused("/operations/a"),
             "\"/operations/a\" starts with a / where its first segment should be"
@@ -204,11 +243,11 @@ mod tests {
         );
         assert_eq!(
             refused("operations/./a"),
-            "\"operations/./a\" has the segment . or .."
+            "\"operations/./a\" has a dot segment (\".\" or \"..\")"
         );
         assert_eq!(
             refused("operations/.."),
-            "\"operations/..\" has the segment . or .."
+            "\"operations/..\" has a dot segment (\".\" or \"..\")"
         );
     }
 

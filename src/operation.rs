@@ -129,7 +129,20 @@ impl<'a> Operation<'a> {
         {
             return unfit("it is some other resource: its name has no operations segment");
         }
+        if operation.parts() > json::MAX_PARTS {
+            return fit("it", "an object", Err(Fault::TooMany));
+        }
         Ok(operation)
+    }
+}
+
+impl Operation<'_> {
+    /// How many members and details become outputs.
+    fn parts(&self) -> usize {
+        let objects = [&self.metadata, &self.response].into_iter().flatten();
+        let details = self.error.iter().flat_map(|status| &status.details);
+        let details = details.map(|detail| 1 + detail.members.len());
+        objects.map(|object| object.members.len()).sum::<usize>() + details.sum::<usize>()
     }
 }
 
@@ -225,13 +238,9 @@ fn other_type(members: &[Member], done: Option<&str>) -> Option<&'static str> {
             .iter()
             .any(|(other, value)| other == key && *value != "null")
     };
-    let kind = members
-        .iter()
-        .find(|(key, _)| key == "kind")
-        .map(|(_, kind)| *kind);
-    if kind.is_some_and(|kind| kind.ends_with("#operation\""))
-        || (has("operationType") && has("status"))
-    {
+    let mut kinds = members.iter().filter(|(key, _)| key == "kind");
+    let is_own = |kind: &str| json::string(kind).is_ok_and(|kind| kind.ends_with("#operation"));
+    if kinds.any(|(_, kind)| is_own(kind)) || (has("operationType") && has("status")) {
         return Some(
             "it is an operation of the service's own type (kind, operationType, status), not of AIP-151",
         );
@@ -484,6 +493,10 @@ mod tests {
             own
         );
         assert_eq!(
+            unfit(r#"{"kind":"x","kind":"compute\u0023operation","name":"o"}"#),
+            own
+        );
+        assert_eq!(
             unfit(r#"{"name":"o","operationType":"CREATE","status":"DONE"}"#),
             own
         );
@@ -501,6 +514,18 @@ mod tests {
             unfit.to_string(),
             "its metadata has over 1000000 members or elements"
         );
+    }
+
+    #[test]
+    fn members_and_details_are_counted_together() {
+        let details = vec![r#"{"a":1,"b":1}"#; 333_334].join(",");
+        let body = format!(r#"{{"done":true,"error":{{"details":[{details}]}}}}"#);
+        assert_eq!(
+            Operation::parse(body.as_bytes()).unwrap_err().reason,
+            Reason::TooLarge
+        );
+        let fits = body.replacen(r#"{"a":1,"b":1},"#, "", 1);
+        assert_eq!(Operation::parse(fits.as_bytes()).unwrap().parts(), 999_999);
     }
 
     #[test]

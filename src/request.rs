@@ -8,7 +8,8 @@ use crate::name::Name;
 use crate::service::{self, Path, Service, Version};
 use crate::settings::{Credential, Endpoint, Settings};
 
-/// A `GET` for one operation. Shows itself as its method and URL, without the query.
+/// A `GET` for one operation. Shows itself as its method and URL, without the query, and of a very long
+/// path the beginning.
 #[derive(Debug)]
 pub struct Request {
     /// Whether it goes over TLS.
@@ -27,6 +28,8 @@ pub struct Request {
     pub version: Option<&'static Version>,
     /// Whether the name fits a pattern that the service publishes.
     fits: bool,
+    /// What a message about it must not hold.
+    credential: Option<Credential>,
 }
 
 /// v2 errors hold a status and details, v1 errors may not; white space costs bytes. `$alt` is left
@@ -35,6 +38,9 @@ const QUERY: &str = "$.xgafv=2&prettyPrint=false";
 
 /// storage's v1 is older than `$.xgafv`, and refuses it.
 const QUERY_OF_STORAGE: &str = "prettyPrint=false";
+
+/// How much of a path a message shows, in bytes.
+const SHOWN_PATH: usize = 512;
 
 const USER_AGENT: &str = concat!("operations-get/", env!("CARGO_PKG_VERSION"));
 
@@ -51,8 +57,20 @@ impl Request {
             Some(endpoint) => Request::to_endpoint(name, endpoint, service)?,
             None => Request::to_service(name, settings, service)?,
         };
+        if !name.is_usual() && !request.fits {
+            return Err(name.names_no_operation());
+        }
         request.headers = headers(settings);
+        request.credential = settings.credential.clone();
         Ok(request)
+    }
+
+    /// A service's words without the credential, which it may echo. To be done before they are cut.
+    pub fn redact(&self, words: &str) -> String {
+        match &self.credential {
+            Some(credential) => credential.redact(words.to_owned()),
+            None => words.to_owned(),
+        }
     }
 
     /// The patterns that the service publishes, where the name fits none of them.
@@ -82,6 +100,7 @@ impl Request {
             path: format!("{}/{}", endpoint.path, path.of(name.relative())?),
             query: query(path),
             headers: Vec::new(),
+            credential: None,
             service,
             version: None,
             fits: service.is_some_and(|service| service.publishes(name.relative())),
@@ -117,6 +136,7 @@ impl Request {
             ),
             query: query(version.path),
             headers: Vec::new(),
+            credential: None,
             service: Some(service),
             version: Some(version),
             fits: version.publishes(name.relative()),
@@ -178,7 +198,12 @@ fn headers(settings: &Settings) -> Vec<(&'static str, String)> {
 impl fmt::Display for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.tls { "https" } else { "http" };
-        write!(f, "GET {scheme}://{}{}", self.authority, self.path)
+        write!(f, "GET {scheme}://{}", self.authority)?;
+        // It is ASCII, and a name of 2,048 bytes can take three times as many.
+        match self.path.get(..SHOWN_PATH) {
+            Some(start) => write!(f, "{start}…"),
+            None => f.write_str(&self.path),
+        }
     }
 }
 
@@ -252,6 +277,24 @@ mod tests {
             url(name, &both),
             "GET https://a.com/v1/projects/p/locations/l/operations/o"
         );
+    }
+
+    #[test]
+    fn a_name_with_a_long_tail_is_one_only_where_its_service_publishes_such() {
+        let tail = "projects/1/operations/ExportAssets/RESOURCE/78";
+        assert_eq!(
+            url(&format!("//cloudasset.googleapis.com/{tail}"), &[]),
+            format!("GET https://cloudasset.googleapis.com/v1/{tail}")
+        );
+        for name in [tail.to_owned(), format!("//run.googleapis.com/{tail}")] {
+            let failure = request(&name, &[]).unwrap_err();
+            assert_eq!(failure.reason, Reason::InvalidName);
+            assert!(
+                failure.message.contains("names no operation"),
+                "{}",
+                failure.message
+            );
+        }
     }
 
     #[test]

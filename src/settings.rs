@@ -1,6 +1,7 @@
 //! The operator's settings, parsed once from the environment variables that the host hands over.
 
 use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use crate::bindings::{Failure, Reason};
@@ -77,13 +78,18 @@ impl Credential {
         }
     }
 
-    /// `text` without this credential. One of under eight characters is no secret, and could be part
-    /// of any word.
+    /// Whether `text` holds this credential. One of under eight characters is no secret, and could be
+    /// part of any word.
+    pub fn is_in(&self, text: &str) -> bool {
+        self.secret().len() >= 8 && text.contains(self.secret())
+    }
+
+    /// `text` without this credential.
     pub fn redact(&self, text: String) -> String {
-        if self.secret().len() < 8 {
-            return text;
+        match self.is_in(&text) {
+            true => text.replace(self.secret(), "[credential]"),
+            false => text,
         }
-        text.replace(self.secret(), "[credential]")
     }
 }
 
@@ -108,6 +114,8 @@ impl Settings {
     pub fn from_variables(
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Settings, Failure> {
+        let variables: Vec<(String, String)> = variables.into_iter().collect();
+        refuse_stray_secrets(&variables)?;
         let mut settings = Settings::default();
         let mut token = None;
         let mut api_key = None;
@@ -198,6 +206,27 @@ fn invalid(message: impl AsRef<str>) -> Failure {
     Failure::new(Reason::InvalidSetting, message)
 }
 
+/// Refuses a secret that was pasted into another setting as well: what goes into messages and URLs.
+fn refuse_stray_secrets(variables: &[(String, String)]) -> Result<(), Failure> {
+    let is_secret =
+        |variable: &str| matches!(variable, "GOOGLE_OAUTH_ACCESS_TOKEN" | "GOOGLE_API_KEY");
+    let is_other = |variable: &str| {
+        variable.starts_with("OPERATIONS_") || variable.starts_with("GOOGLE_CLOUD_")
+    };
+    for (secret_variable, secret) in variables.iter().filter(|(variable, _)| is_secret(variable)) {
+        let secret = Credential::AccessToken(secret.trim_ascii_end().to_owned());
+        let stray = variables
+            .iter()
+            .find(|(variable, value)| is_other(variable) && secret.is_in(value));
+        if let Some((variable, _)) = stray {
+            return Err(invalid(format!(
+                "{variable} holds the value of {secret_variable}: set each to its own value."
+            )));
+        }
+    }
+    Ok(())
+}
+
 fn service(value: &str) -> Result<PinnedService, Failure> {
     let (name, version) = match value.split_once('/') {
         Some((name, version)) => (name, Some(version)),
@@ -242,6 +271,9 @@ fn is_version(text: &str) -> bool {
     })
 }
 
+/// The longest endpoint that is taken, in bytes.
+const MAX_ENDPOINT: usize = 2048;
+
 fn endpoint(value: &str) -> Result<Endpoint, Failure> {
     // The value is not in the message: it could hold a secret as its user info or query.
     let invalid = |why: &str| {
@@ -251,6 +283,9 @@ fn endpoint(value: &str) -> Result<Endpoint, Failure> {
              dot segments."
         ))
     };
+    if value.len() > MAX_ENDPOINT {
+        return Err(invalid("has over 2048 bytes"));
+    }
     let (tls, rest) = if let Some(rest) = value.strip_prefix("https://") {
         (true, rest)
     } else if let Some(rest) = value.strip_prefix("http://") {
@@ -312,10 +347,12 @@ fn is_authority(authority: &str) -> bool {
         },
     };
     let is_host = if authority.starts_with('[') {
-        host.contains(':')
-            && host
-                .bytes()
-                .all(|byte| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.'))
+        host.parse::<Ipv6Addr>().is_ok()
+    } else if host.ends_with(|c: char| c.is_ascii_digit())
+        && !host.contains(|c: char| c.is_alphabetic())
+    {
+        // A host of numbers is an address; one that is none would be looked up as a name.
+        host.parse::<Ipv4Addr>().is_ok()
     } else {
         host.split('.').all(is_label)
     };
@@ -339,15 +376,13 @@ fn is_path_segment(segment: &str) -> bool {
         })
 }
 
-/// `localhost`, 127.0.0.0/8 and `[::1]`. An address in any shorter form may be a name elsewhere.
+/// `localhost`, 127.0.0.0/8 and `[::1]`.
 fn is_loopback(host: &str) -> bool {
-    let is_byte =
-        |part: &str| part.len() <= 3 && part.parse::<u8>().is_ok() && !part.starts_with('+');
-    host == "localhost"
-        || host == "[::1]"
-        || host
-            .strip_prefix("127.")
-            .is_some_and(|rest| rest.split('.').count() == 3 && rest.split('.').all(is_byte))
+    let is_ipv4 = || {
+        host.parse::<Ipv4Addr>()
+            .is_ok_and(|address| address.is_loopback())
+    };
+    host == "localhost" || host == "[::1]" || is_ipv4()
 }
 
 /// A token or key: visible ASCII, so that it cannot end its header. One trailing newline, as files
@@ -538,6 +573,13 @@ mod tests {
             ("https://a.com:+1/v1", "has no valid host and port"),
             ("https://a b.com/v1", "has no valid host and port"),
             ("https://a.com\r\nx: y/v1", "has no valid host and port"),
+            ("http://127.1/v1", "has no valid host and port"),
+            ("http://127.0.0.08/v1", "has no valid host and port"),
+            ("https://[::::]/v1", "has no valid host and port"),
+            (
+                "https://[1:2:3:4:5:6:7:8:9]/v1",
+                "has no valid host and port",
+            ),
             ("https://[::1/v1", "has no valid host and port"),
             ("https://[::1]x/v1", "has no valid host and port"),
             ("https://[localhost]/v1", "has no valid host and port"),
@@ -601,7 +643,6 @@ mod tests {
                 "http://10.0.0.1/v1",
                 "http://128.0.0.1/v1",
                 "http://127.0.0.1.a.com/v1",
-                "http://127.1/v1",
                 "http://localhost.a.com/v1",
                 "http://[::2]/v1",
             ] {
@@ -650,6 +691,23 @@ mod tests {
             "GOOGLE_API_KEY and GOOGLE_OAUTH_ACCESS_TOKEN are both set: set one of them, or neither \
              where the host adds the credential."
         );
+    }
+
+    #[test]
+    fn a_secret_in_another_setting_is_refused_without_being_shown() {
+        let long = format!("not-a-real-token-{}", "x".repeat(200));
+        for variable in [
+            "OPERATIONS_SERVICE",
+            "OPERATIONS_ENDPOINT",
+            "GOOGLE_CLOUD_QUOTA_PROJECT",
+        ] {
+            assert_eq!(
+                refused(&[(variable, &long), ("GOOGLE_OAUTH_ACCESS_TOKEN", &long)]),
+                format!(
+                    "{variable} holds the value of GOOGLE_OAUTH_ACCESS_TOKEN: set each to its own value."
+                )
+            );
+        }
     }
 
     #[test]

@@ -30,6 +30,21 @@ impl Call {
         self
     }
 
+    /// The same call, ended by the block after this time at the latest. Its own deadline
+    /// (`OPERATIONS_TIMEOUT_MS`, 60 s where unset) counts where it is shorter.
+    #[must_use]
+    pub fn within(self, time: Duration) -> Call {
+        let set = self.value("OPERATIONS_TIMEOUT_MS").unwrap_or("60000");
+        // One that is no number stays, for the block to refuse.
+        match set.parse::<u64>() {
+            Ok(ms) if u128::from(ms) > time.as_millis() => {
+                let ms = time.as_millis().max(1).to_string();
+                self.setting("OPERATIONS_TIMEOUT_MS", ms)
+            }
+            _ => self,
+        }
+    }
+
     /// The name that is asked for.
     pub fn name(&self) -> &str {
         &self.name
@@ -91,5 +106,33 @@ impl From<GetError> for CallError {
                 CallError::Aborted(wasmtime::Error::msg("the block returned execution-failed"))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_is_only_ever_shortened() {
+        let timeout = |call: Call| call.value("OPERATIONS_TIMEOUT_MS").map(str::to_owned);
+        let call = Call::new("operations/o");
+        let seconds = Duration::from_secs;
+        assert_eq!(
+            timeout(call.clone().within(seconds(2))).as_deref(),
+            Some("2000")
+        );
+        assert_eq!(timeout(call.clone().within(seconds(61))), None);
+        assert_eq!(
+            timeout(call.clone().within(Duration::ZERO)).as_deref(),
+            Some("1")
+        );
+        let set = |ms| {
+            call.clone()
+                .setting("OPERATIONS_TIMEOUT_MS", ms)
+                .within(seconds(2))
+        };
+        assert_eq!(timeout(set("500")).as_deref(), Some("500"));
+        assert_eq!(timeout(set("soon")).as_deref(), Some("soon"));
     }
 }

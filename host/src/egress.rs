@@ -1,11 +1,13 @@
 //! Which requests leave the sandbox: those that the manifest grants, decided before a connection is
 //! made.
 
+use std::io;
 use std::sync::Arc;
 
 use http::uri::{Authority, Scheme};
 use http::{Method, Request, Response, Uri};
 use http_body_util::BodyExt;
+use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, TlsAlertReceivedPayload};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 use crate::call::Call;
@@ -16,8 +18,9 @@ pub(crate) struct Egress {
     manifest: Arc<Manifest>,
     /// What stands for `googleapis.com` in the manifest's hosts.
     universe_domain: Option<String>,
-    /// The exact origin of `OPERATIONS_ENDPOINT`; where it is set, nothing else is reached.
-    endpoint: Option<Origin>,
+    /// Where `OPERATIONS_ENDPOINT` is set, its exact origin is reached and nothing else: nothing at all
+    /// where it is no URL.
+    endpoint: Option<Option<Origin>>,
 }
 
 #[derive(Debug, PartialEq)]
@@ -46,16 +49,16 @@ impl Origin {
 impl Egress {
     /// What the manifest grants to a call with these settings.
     pub fn new(manifest: Arc<Manifest>, call: &Call) -> Egress {
-        // An endpoint that is no URL grants nothing; the block itself says what is wrong with it.
-        let endpoint: Option<Uri> = call
-            .value("OPERATIONS_ENDPOINT")
-            .and_then(|endpoint| endpoint.parse().ok());
+        let endpoint = call.value("OPERATIONS_ENDPOINT").map(|endpoint| {
+            let url: Uri = endpoint.parse().ok()?;
+            Origin::new(url.scheme(), url.authority())
+        });
         Egress {
             manifest,
             universe_domain: call
                 .value("GOOGLE_CLOUD_UNIVERSE_DOMAIN")
                 .map(str::to_ascii_lowercase),
-            endpoint: endpoint.and_then(|url| Origin::new(url.scheme(), url.authority())),
+            endpoint,
         }
     }
 
@@ -67,7 +70,7 @@ impl Egress {
             return false;
         };
         match &self.endpoint {
-            Some(endpoint) => *endpoint == origin,
+            Some(endpoint) => endpoint.as_ref() == Some(&origin),
             None => {
                 origin.scheme == Scheme::HTTPS && origin.port == 443 && self.grants(&origin.host)
             }
@@ -118,6 +121,25 @@ impl WasiHttpHooks for Egress {
             Ok((response.map(BodyExt::boxed_unsync), io))
         })
     }
+
+    /// Tells a certificate and an alert from a connection that broke during the handshake: asking again
+    /// helps in the last case alone.
+    fn p2_error_from_tls(&mut self, error: &io::Error) -> ErrorCode {
+        match error
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref::<rustls::Error>())
+        {
+            Some(rustls::Error::InvalidCertificate(_)) => ErrorCode::TlsCertificateError,
+            Some(rustls::Error::AlertReceived(_)) => {
+                ErrorCode::TlsAlertReceived(TlsAlertReceivedPayload {
+                    alert_id: None,
+                    alert_message: None,
+                })
+            }
+            Some(_) => ErrorCode::TlsProtocolError,
+            None => ErrorCode::ConnectionTerminated,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -164,6 +186,16 @@ mod tests {
         assert!(!get("http://127.0.0.1:8081/"));
         assert!(!get("https://127.0.0.1:8080/"));
         assert!(!get("https://apigateway.googleapis.com/"));
+    }
+
+    #[test]
+    fn an_endpoint_that_is_no_url_grants_nothing() {
+        let settings = [("OPERATIONS_ENDPOINT", "no url at all")];
+        assert!(!allows(
+            &settings,
+            Method::GET,
+            "https://apigateway.googleapis.com/"
+        ));
     }
 
     #[test]

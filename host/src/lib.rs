@@ -33,7 +33,9 @@ pub use block::Block;
 pub use call::{Call, CallError};
 pub use failure::failure_json;
 pub use host::{Host, LoadError, LoadedBlock};
-pub use manifest::{Input, Manifest, Output, ReasonEntry, Sample, ServiceOption, Setting};
+pub use manifest::{
+    Input, Manifest, Network, Output, Permissions, ReasonEntry, Sample, ServiceOption, Setting,
+};
 pub use outputs::{Value, compact, outputs_json, variables};
 
 /// The README's Rust is compiled as a test.

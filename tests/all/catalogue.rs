@@ -114,7 +114,7 @@ async fn a_not_found_for_an_unpublished_name_says_what_is_published() {
     assert_eq!(
         said("//apigateway.googleapis.com/operations/o").await,
         "GET https://apigateway.googleapis.com/v1/operations/o was answered with 404 NOT_FOUND and says \
-         \"m\". There is no such operation, or it has expired (services keep one for about 30 days): check \
+         “m”. There is no such operation, or it has expired (services keep one for about 30 days): check \
          the name and the service. The name fits none of the patterns that the service publishes: \
          projects/*/locations/*/operations/*."
     );

@@ -100,13 +100,35 @@ async fn the_deadline_holds_against_a_server_that_stops() {
             "between chunks",
             Answer::chunked_head().then_chunk("{").then_silence(),
         ),
-        (
-            "in an error",
-            Answer::raw("HTTP/1.1 503 x\r\nContent-Length: 9\r\n\r\n{").then_silence(),
-        ),
     ] {
         let (result, took) = outlived(answer).await;
         assert_deadline(result, took, what);
+    }
+}
+
+/// What the status says outweighs a body that does not come: a refused credential is not asked with again.
+#[tokio::test]
+async fn the_status_of_an_error_counts_where_its_body_does_not_come() {
+    for (status, case, reason) in [
+        (503, "transient", Reason::Unavailable),
+        (401, "permanent", Reason::Unauthenticated),
+        (302, "permanent", Reason::Redirected),
+    ] {
+        let head = format!("HTTP/1.1 {status} x\r\nContent-Length: 9\r\nRetry-After: 7\r\n\r\n{{");
+        let (result, took) = outlived(Answer::raw(head.clone()).then_silence()).await;
+        assert!(took < Duration::from_secs(10), "{status}: {took:?}");
+        let failure = assert_failed(result, case, reason);
+        assert_eq!(
+            (failure.http_status, failure.retry_after_ms),
+            (Some(status), Some(7000))
+        );
+        // Cut, it ends at once.
+        let settings = [("OPERATIONS_MAX_ATTEMPTS", "1")];
+        let result = ask(&Server::always(Answer::raw(head)).await, NAME, &settings).await;
+        assert_eq!(
+            assert_failed(result, case, reason).http_status,
+            Some(status)
+        );
     }
 }
 

@@ -513,7 +513,7 @@ async fn a_wrong_address_is_named_with_its_host_version_and_path() {
     assert_eq!(
         failure.message,
         "GET https://workspaceevents.googleapis.com/v1beta/operations/o was answered with 404 and a page \
-         titled \"Error 404 (Not Found)!!1\". The host workspaceevents.googleapis.com, version v1beta or \
+         titled “Error 404 (Not Found)!!1”. The host workspaceevents.googleapis.com, version v1beta or \
          the path /v1beta/operations/o is wrong: check OPERATIONS_SERVICE, OPERATIONS_ENDPOINT and the \
          name."
     );

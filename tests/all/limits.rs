@@ -96,10 +96,24 @@ async fn a_body_without_end_is_too_large() {
     assert_too_large(get(Answer::raw("HTTP/1.1 200 OK\r\n\r\n").then_forever(kilobyte)).await);
 }
 
+/// Its status says more than its size.
 #[tokio::test]
-async fn an_error_over_the_limit_is_too_large_as_well() {
+async fn an_error_over_the_limit_keeps_its_status() {
     let answer = Answer::raw("HTTP/1.1 500 x\r\nContent-Length: 99999999\r\n\r\n").then_silence();
-    assert_too_large(get(answer).await);
+    let failure = assert_failed(get(answer).await, "transient", Reason::ServiceFault);
+    assert_eq!(failure.http_status, Some(500));
+}
+
+/// RFC 9110, section 8.6: the length there is that of the answer to another request.
+#[tokio::test]
+async fn a_304_has_no_body_whatever_its_content_length() {
+    for length in [5, 99_999_999] {
+        let answer = Answer::raw(format!(
+            "HTTP/1.1 304 x\r\nContent-Length: {length}\r\n\r\n"
+        ));
+        let failure = assert_failed(get(answer).await, "permanent", Reason::Redirected);
+        assert_eq!(failure.http_status, Some(304));
+    }
 }
 
 #[tokio::test]

@@ -11,7 +11,8 @@ use crate::{Stop, print};
 
 /// Serve operations on loopback, to try the block with no account
 ///
-/// operations/error-STATUS and operations/html-404 give failures.
+/// operations/error-STATUS gives a failure, for STATUS 400, 401, 403, 404, 409, 429, 500, 501, 503 and
+/// 504; operations/html-404 gives the page of a wrong address.
 #[derive(Args)]
 pub struct Emulate {
     /// Port on 127.0.0.1; 0 lets the system choose
@@ -45,15 +46,19 @@ impl Emulate {
             ))
         })?;
         let endpoint = running.endpoint();
-        print::line(&format!(
-            "serving {} operations at {endpoint}; Ctrl-C stops\n",
-            served.len()
-        ))?;
+        let count = match served.len() {
+            1 => "1 operation".to_owned(),
+            count => format!("{count} operations"),
+        };
+        print::line(&format!("serving {count} at {endpoint}; Ctrl-C stops\n"))?;
         for (service, name) in &served {
             let service = service
                 .map(|service| format!(" --service {service}"))
                 .unwrap_or_default();
-            print::line(&format!("lro get {name}{service} --endpoint {endpoint}"))?;
+            print::line(&format!(
+                "lro get {}{service} --endpoint {endpoint}",
+                quoted(name)
+            ))?;
         }
         running
             .serve_until(async {
@@ -64,5 +69,37 @@ impl Emulate {
             })
             .await;
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// A name as a shell takes it for one word. Control characters, which could act on the terminal, are
+/// shown as `?`.
+fn quoted(name: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./~:@%+,=".contains(c);
+    if name.chars().all(plain) {
+        return name.to_owned();
+    }
+    let shown: String = name
+        .chars()
+        .map(|c| if c.is_control() { '?' } else { c })
+        .collect();
+    format!("'{}'", shown.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_one_word_of_a_shell() {
+        assert_eq!(
+            quoted("projects/p/operations/o-1_a.b~c"),
+            "projects/p/operations/o-1_a.b~c"
+        );
+        assert_eq!(
+            quoted("operations/it's; rm x"),
+            r"'operations/it'\''s; rm x'"
+        );
+        assert_eq!(quoted("operations/\u{1b}[31m"), "'operations/?[31m'");
     }
 }

@@ -16,7 +16,7 @@ use clap::{Parser, Subcommand};
 
 /// Gets the latest state of long-running operations, through the Get block
 #[derive(Parser)]
-#[command(version, after_help = EXIT_CODES)]
+#[command(name = "lro", version, after_help = EXIT_CODES)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -46,7 +46,7 @@ async fn main() -> ExitCode {
     match done {
         Ok(code) => code,
         Err(Stop { code, message }) => {
-            eprintln!("error: {message}");
+            print::error_line(&format!("error: {message}"));
             ExitCode::from(code)
         }
     }
@@ -88,5 +88,5 @@ fn causes(error: &dyn std::error::Error) -> String {
         text.push_str(&error.to_string());
         cause = error.source();
     }
-    text
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

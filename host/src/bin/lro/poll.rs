@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use operations_host::{Call, CallError, LoadedBlock, Outputs};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep};
 
 /// The first wait between two questions; each further one is a quarter longer.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -18,6 +18,9 @@ pub enum NotDone {
     Deadline(Option<CallError>),
 }
 
+/// The least time that a question gets, so that also a deadline of nothing asks once.
+const SHORTEST_CALL: Duration = Duration::from_secs(1);
+
 /// Asks for an operation at once, and again after 1 s × 1.25ⁿ up to 60 s, or as long as the service
 /// asks to wait, until it is done. Transient failures are waited out.
 pub async fn until_done(
@@ -26,30 +29,31 @@ pub async fn until_done(
     deadline: Instant,
     bar: &ProgressBar,
 ) -> Result<Outputs, NotDone> {
-    let mut last_failure = None;
-    let polling = async {
-        let mut wait = FIRST_WAIT;
-        loop {
-            let mut pause = wait;
-            match block.call(call).await {
-                Ok(outputs) if outputs.done => return Ok(outputs),
-                Ok(outputs) => {
-                    show_progress(bar, &outputs);
-                    last_failure = None;
-                }
-                Err(error) if error.is_transient() => {
-                    pause = pause.max(error.retry_after().unwrap_or_default());
-                    last_failure = Some(error);
-                }
-                Err(error) => return Err(NotDone::Failed(error)),
+    let mut wait = FIRST_WAIT;
+    loop {
+        let mut pause = wait;
+        let left = deadline.saturating_duration_since(Instant::now());
+        let failure = match block
+            .call(&call.clone().within(left.max(SHORTEST_CALL)))
+            .await
+        {
+            Ok(outputs) if outputs.done => return Ok(outputs),
+            Ok(outputs) => {
+                show_progress(bar, &outputs);
+                None
             }
-            sleep(pause).await;
-            wait = wait.mul_f64(1.25).min(LONGEST_WAIT);
+            Err(error) if error.is_transient() => {
+                pause = pause.max(error.retry_after().unwrap_or_default());
+                Some(error)
+            }
+            Err(error) => return Err(NotDone::Failed(error)),
+        };
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(NotDone::Deadline(failure));
         }
-    };
-    match timeout_at(deadline, polling).await {
-        Ok(ended) => ended,
-        Err(_) => Err(NotDone::Deadline(last_failure)),
+        sleep(pause.min(left)).await;
+        wait = wait.mul_f64(1.25).min(LONGEST_WAIT);
     }
 }
 

@@ -97,12 +97,18 @@ fn numbered(items: impl Iterator<Item = String>) -> String {
         .join("\n")
 }
 
+/// Prints a line for a person, or a program's, to read. Where standard error cannot be written, the exit
+/// code has to do.
+pub fn error_line(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
 /// Prints why there are no outputs for `name`.
 pub fn failure(name: &str, error: &CallError, format: Format) {
     match format {
         Format::Json => {
             let name = serde_json::Value::from(name);
-            eprintln!("{{\"name\":{name},{}", &failure_json(error)[1..]);
+            error_line(&format!("{{\"name\":{name},{}", &failure_json(error)[1..]));
         }
         Format::Table => {
             let what_it_means = match error {
@@ -112,7 +118,7 @@ pub fn failure(name: &str, error: &CallError, format: Format) {
                 CallError::Transient(_) => "transient: asking again later may help",
                 CallError::UnknownSetting(_) | CallError::Aborted(_) => "the block gave no answer",
             };
-            eprintln!("error: {error}\n       {what_it_means}");
+            error_line(&format!("error: {error}\n       {what_it_means}"));
         }
     }
 }

@@ -16,6 +16,10 @@ use crate::print::{self, Format};
 use crate::{EX_TEMPFAIL, Stop};
 
 /// Wait until operations are done: ask at once, then after 1 s × 1.25ⁿ up to 60 s
+///
+/// Prints each as it ends. Exits with 1 where one had a permanent failure, else 75 where one was not done
+/// by the deadline, else 3 where one failed, else 0. A zero-touch batch with failed devices has no error,
+/// and counts as a success: look at its response.
 #[derive(Args)]
 pub struct Wait {
     /// Names of the operations, relative or full
@@ -36,7 +40,9 @@ impl Wait {
     /// failure, else 75 for the deadline, else 3 for an operation that failed.
     pub async fn run(self) -> Result<ExitCode, Stop> {
         let block = Arc::new(self.connection.load()?);
-        let deadline = Instant::now() + self.deadline;
+        let deadline = Instant::now().checked_add(self.deadline);
+        let deadline = deadline
+            .ok_or_else(|| Stop::usage("--deadline is too far away: name one of years at most"))?;
         let bars = MultiProgress::new();
         let mut waits = JoinSet::new();
         for name in self.names {
