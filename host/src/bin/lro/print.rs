@@ -23,13 +23,13 @@ pub enum Format {
 }
 
 /// The width of a table that goes to a file or a pipe.
-pub const WIDTH: u16 = 100;
+const WIDTH: u16 = 100;
 
 /// Prints the output variables of one operation.
 pub fn outputs(manifest: &Manifest, outputs: &Outputs, format: Format) -> Result<(), Stop> {
     let text = match format {
         Format::Json => outputs_json(manifest, outputs),
-        Format::Table => table(manifest, outputs).to_string(),
+        Format::Table => outputs_table(manifest, outputs).to_string(),
     };
     line(&text)
 }
@@ -44,7 +44,8 @@ pub fn line(text: &str) -> Result<(), Stop> {
     }
 }
 
-fn table(manifest: &Manifest, outputs: &Outputs) -> Table {
+/// A table that fits the terminal, or [`WIDTH`] where there is none.
+pub fn table<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();
     table
         .load_preset(UTF8_FULL_CONDENSED)
@@ -52,7 +53,12 @@ fn table(manifest: &Manifest, outputs: &Outputs) -> Table {
     if !table.is_tty() {
         table.set_width(WIDTH);
     }
-    table.set_header(["variable", "value"]);
+    table.set_header(header);
+    table
+}
+
+fn outputs_table(manifest: &Manifest, outputs: &Outputs) -> Table {
+    let mut table = table(["variable", "value"]);
     for (variable, value) in variables(manifest, outputs) {
         table.add_row([variable.to_owned(), cell(value)]);
     }

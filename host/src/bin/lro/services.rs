@@ -3,12 +3,11 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use comfy_table::presets::UTF8_FULL_CONDENSED;
-use comfy_table::{ContentArrangement, Table};
+use comfy_table::Table;
 use operations_host::{Manifest, ServiceOption};
 
 use crate::Stop;
-use crate::print::{self, Format, WIDTH};
+use crate::print::{self, Format};
 
 /// List the services whose operations can be read: versions, name patterns, scopes
 #[derive(Args)]
@@ -53,14 +52,7 @@ fn contains(service: &ServiceOption, filter: &str) -> bool {
 }
 
 fn table(services: &[&ServiceOption]) -> Table {
-    let mut table = Table::new();
-    table
-        .load_preset(UTF8_FULL_CONDENSED)
-        .set_content_arrangement(ContentArrangement::Dynamic);
-    if !table.is_tty() {
-        table.set_width(WIDTH);
-    }
-    table.set_header(["service", "versions", "names", "scopes"]);
+    let mut table = print::table(["service", "versions", "names", "scopes"]);
     for service in services {
         let scopes: Vec<&str> = service
             .scopes
