@@ -37,6 +37,7 @@ def option(service, rows):
         "versions": [row["version"] for row in rows],
         "names": words(rows, "patterns"),
         "scopes": words(rows, "scopes"),
+        "hosts": sorted({host for row in rows for host in hosts(row)}),
     }
 
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::access::AccessError;
 use crate::bindings::{Failure, GetError};
 
 /// A name, and the settings under which it is asked for.
@@ -50,6 +51,14 @@ impl Call {
         &self.name
     }
 
+    /// The deadline that the block keeps: `OPERATIONS_TIMEOUT_MS`, else its default. One that is not of its
+    /// form ends the call at once.
+    pub(crate) fn timeout(&self) -> Duration {
+        let ms = self.value("OPERATIONS_TIMEOUT_MS");
+        let ms = ms.and_then(|ms| ms.parse().ok()).unwrap_or(60_000);
+        Duration::from_millis(ms).min(Duration::from_secs(600))
+    }
+
     /// The value of a setting, where it is set.
     pub(crate) fn value(&self, variable: &str) -> Option<&str> {
         let last = self.settings.iter().rev().find(|(set, _)| set == variable);
@@ -60,6 +69,7 @@ impl Call {
 
 /// Why a call gave no outputs. An operation that failed is no error: its outputs have `error` set.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum CallError {
     /// Asking again cannot help until the name, a setting or the access changes.
     #[error("{}", .0.message)]
@@ -70,6 +80,20 @@ pub enum CallError {
     /// The call sets a variable that the manifest does not name.
     #[error("the block has no setting {0}: its manifest lists them")]
     UnknownSetting(String),
+    /// The host's credential would go over plain HTTP to this host.
+    #[error(
+        "the credential would go to {0} in the clear: name an https endpoint, or one on this machine, or ask without a credential"
+    )]
+    InTheClear(String),
+    /// The host has no credential for the request, which was not sent.
+    #[error(transparent)]
+    Access(AccessError),
+    /// The host is stopping, and takes no more calls.
+    #[error("the host is stopping, and takes no more calls")]
+    Stopped,
+    /// The block did not end within its own deadline and the host's grace.
+    #[error("the block ran past its deadline, and was ended")]
+    Overran,
     /// The block did not end by itself: it trapped, or ran over a limit of the host. The text of the
     /// cause can hold a backtrace, and is for the host's developers.
     #[error("the block did not finish: it trapped or ran over a limit of the host")]
@@ -81,13 +105,17 @@ impl CallError {
     pub fn failure(&self) -> Option<&Failure> {
         match self {
             CallError::Permanent(failure) | CallError::Transient(failure) => Some(failure),
-            CallError::UnknownSetting(_) | CallError::Aborted(_) => None,
+            _ => None,
         }
     }
 
     /// Whether asking again later may help.
     pub fn is_transient(&self) -> bool {
-        matches!(self, CallError::Transient(_))
+        match self {
+            CallError::Transient(_) => true,
+            CallError::Access(error) => error.is_transient(),
+            _ => false,
+        }
     }
 
     /// How long the service asks to wait before the next call.

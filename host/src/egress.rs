@@ -1,29 +1,123 @@
-//! Which requests leave the sandbox: those that the manifest grants, decided before a connection is
-//! made.
+//! What leaves the sandbox, and with whose credential: decided before a connection is made.
 
-use std::io;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
+use bytes::Bytes;
+use http::header::AUTHORIZATION;
 use http::uri::{Authority, Scheme};
-use http::{Method, Request, Response, Uri};
-use http_body_util::BodyExt;
-use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, TlsAlertReceivedPayload};
+use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, Uri};
+use http_body_util::{BodyExt, Empty};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
-use crate::call::Call;
+use crate::access::{AccessError, Authorization, Scopes};
+use crate::call::{Call, CallError};
+use crate::connections::{SendError, SendOptions};
+use crate::host::Shared;
 use crate::manifest::Manifest;
 
-/// The egress policy of one call.
+/// The way out of a block, shared by its calls.
+pub(crate) struct Network {
+    shared: Arc<Shared>,
+    /// The methods that the manifest names.
+    methods: Vec<Method>,
+    /// The hosts that the manifest names, each with the scopes of its service.
+    hosts: HashMap<String, Scopes>,
+    /// The same scopes by service, for endpoints.
+    services: HashMap<String, Scopes>,
+}
+
+impl Network {
+    /// What the manifest grants. A host that it does not allow is not reached, whichever service names it:
+    /// an operator narrows a block by taking hosts away there.
+    pub fn new(shared: Arc<Shared>, manifest: &Manifest) -> Network {
+        let permitted = &manifest.permissions.network;
+        let mut hosts: HashMap<String, Scopes> = permitted
+            .allowed_hosts
+            .iter()
+            .map(|host| (host.clone(), Scopes::default()))
+            .collect();
+        let mut services = HashMap::new();
+        for service in manifest.services() {
+            let scopes = Scopes::for_service(&service.scopes);
+            for host in &service.hosts {
+                if let Some(allowed) = hosts.get_mut(host) {
+                    allowed.clone_from(&scopes);
+                }
+            }
+            services.insert(service.value.clone(), scopes);
+        }
+        let methods = permitted.methods.iter();
+        Network {
+            shared,
+            methods: methods.filter_map(|method| method.parse().ok()).collect(),
+            hosts,
+            services,
+        }
+    }
+
+    /// The scopes of a service; those of Google Cloud where the manifest does not know it.
+    pub fn scopes(&self, service: &str) -> Scopes {
+        self.services.get(service).cloned().unwrap_or_default()
+    }
+
+    /// Refuses a call that would send the host's credential in the clear.
+    pub fn check(&self, call: &Call) -> Result<(), CallError> {
+        let has_access = !self.shared.config.access.is_none();
+        match Origin::of_endpoint(call) {
+            Some(Some(origin)) if has_access && !origin.keeps_secrets() => {
+                Err(CallError::InTheClear(origin.host))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The egress policy of the calls with the same settings.
 pub(crate) struct Egress {
-    manifest: Arc<Manifest>,
+    network: Arc<Network>,
     /// What stands for `googleapis.com` in the manifest's hosts.
     universe_domain: Option<String>,
     /// Where `OPERATIONS_ENDPOINT` is set, its exact origin is reached and nothing else: nothing at all
     /// where it is no URL.
     endpoint: Option<Option<Origin>>,
+    /// The scopes of a token for the endpoint.
+    endpoint_scopes: Scopes,
+    exchange: SharedExchange,
 }
 
-#[derive(Debug, PartialEq)]
+/// What left the sandbox in one call.
+#[derive(Default)]
+pub(crate) struct Exchange {
+    /// Requests of the block, those that were denied among them.
+    pub attempts: u32,
+    /// The host that was asked last.
+    pub host: Option<String>,
+    /// The credential that was sent last: its text must be in no message.
+    pub authorization: Option<Authorization>,
+    /// Why there was no credential.
+    pub no_access: Option<AccessError>,
+    /// The memory of the instance after the call, in bytes.
+    pub memory: usize,
+}
+
+/// The exchange of the call that runs, seen by its requests and by who waits for its end.
+#[derive(Clone, Default)]
+pub(crate) struct SharedExchange(Arc<Mutex<Exchange>>);
+
+impl SharedExchange {
+    /// What there was, for the call that ended.
+    pub fn take(&self) -> Exchange {
+        self.note(std::mem::take)
+    }
+
+    fn note<T>(&self, what: impl FnOnce(&mut Exchange) -> T) -> T {
+        what(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
 struct Origin {
     scheme: Scheme,
     host: String,
@@ -44,55 +138,160 @@ impl Origin {
             port: port?,
         })
     }
+
+    /// That of `OPERATIONS_ENDPOINT`, where it is set; `Some(None)` where it is no URL, for the block to
+    /// say what is wrong with it.
+    fn of_endpoint(call: &Call) -> Option<Option<Origin>> {
+        call.value("OPERATIONS_ENDPOINT").map(|endpoint| {
+            let url: Uri = endpoint.parse().ok()?;
+            Origin::new(url.scheme(), url.authority())
+        })
+    }
+
+    /// Whether a credential may be sent there: over TLS, or within this machine.
+    fn keeps_secrets(&self) -> bool {
+        let is_loopback_v4 = || {
+            self.host
+                .parse::<std::net::Ipv4Addr>()
+                .is_ok_and(|address| address.is_loopback())
+        };
+        self.scheme == Scheme::HTTPS
+            || self.host == "localhost"
+            || self.host == "[::1]"
+            || is_loopback_v4()
+    }
 }
 
 impl Egress {
-    /// What the manifest grants to a call with these settings.
-    pub fn new(manifest: Arc<Manifest>, call: &Call) -> Egress {
-        let endpoint = call.value("OPERATIONS_ENDPOINT").map(|endpoint| {
-            let url: Uri = endpoint.parse().ok()?;
-            Origin::new(url.scheme(), url.authority())
-        });
+    /// What the manifest grants to calls with these settings.
+    pub fn new(network: Arc<Network>, call: &Call) -> Egress {
+        let service = call.value("OPERATIONS_SERVICE");
+        let service = service.and_then(|service| service.split('/').next());
+        let endpoint_scopes = service.map(|service| network.scopes(service));
         Egress {
-            manifest,
+            network,
             universe_domain: call
                 .value("GOOGLE_CLOUD_UNIVERSE_DOMAIN")
                 .map(str::to_ascii_lowercase),
-            endpoint,
+            endpoint: Origin::of_endpoint(call),
+            endpoint_scopes: endpoint_scopes.unwrap_or_default(),
+            exchange: SharedExchange::default(),
         }
     }
 
-    fn allows(&self, method: &Method, uri: &Uri) -> bool {
-        if method != Method::GET {
-            return false;
+    /// What leaves the sandbox from now on.
+    pub fn exchange(&self) -> SharedExchange {
+        self.exchange.clone()
+    }
+
+    /// Whether a request may leave; if so, which scopes a credential for it needs.
+    fn allows(&self, method: &Method, uri: &Uri) -> Option<Scopes> {
+        if !self.network.methods.contains(method) {
+            return None;
         }
-        let Some(origin) = Origin::new(uri.scheme(), uri.authority()) else {
-            return false;
-        };
+        let origin = Origin::new(uri.scheme(), uri.authority())?;
         match &self.endpoint {
-            Some(endpoint) => endpoint.as_ref() == Some(&origin),
+            Some(endpoint) => {
+                (endpoint.as_ref() == Some(&origin)).then(|| self.endpoint_scopes.clone())
+            }
             None => {
-                origin.scheme == Scheme::HTTPS && origin.port == 443 && self.grants(&origin.host)
+                let is_public = origin.scheme == Scheme::HTTPS && origin.port == 443;
+                is_public.then(|| self.scopes_of(&origin.host)).flatten()
             }
         }
     }
 
-    /// Whether the manifest names this host.
-    fn grants(&self, host: &str) -> bool {
-        let named = |host: &str| {
-            self.manifest
-                .permissions
-                .network
-                .allowed_hosts
-                .iter()
-                .any(|h| h == host)
-        };
+    /// The scopes of the service at a host that the manifest names.
+    fn scopes_of(&self, host: &str) -> Option<Scopes> {
+        let hosts = &self.network.hosts;
         match &self.universe_domain {
-            None => named(host),
-            Some(domain) => host
-                .strip_suffix(domain.as_str())
-                .is_some_and(|service| named(&format!("{service}googleapis.com"))),
+            None => hosts.get(host).cloned(),
+            Some(domain) => {
+                let service = host.strip_suffix(domain.as_str())?;
+                hosts.get(&format!("{service}googleapis.com")).cloned()
+            }
         }
+    }
+}
+
+/// A request on its way out.
+struct Outgoing {
+    network: Arc<Network>,
+    exchange: SharedExchange,
+    head: http::request::Parts,
+    scopes: Scopes,
+    options: SendOptions,
+}
+
+const API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
+
+impl Outgoing {
+    /// Asks, with the host's credential where the block sent none of its own; once more after a 401 that
+    /// a new one may mend.
+    async fn send(self) -> Result<Response<WasiBody>, Error> {
+        let access = &self.network.shared.config.access;
+        let headers = &self.head.headers;
+        let has_own = headers.contains_key(AUTHORIZATION) || headers.contains_key(API_KEY);
+        let authorization = match has_own {
+            true => None,
+            false => access.authorization(&self.scopes).await.map_err(|error| {
+                self.exchange
+                    .note(|exchange| exchange.no_access = Some(error));
+                // Permanent to the block, so that it does not ask again; the host says what it is.
+                Error::ConfigurationError
+            })?,
+        };
+        let Some(authorization) = authorization else {
+            return self.ask(headers.clone()).await;
+        };
+        let response = self.ask_with(&authorization).await?;
+        if response.status() != StatusCode::UNAUTHORIZED {
+            return Ok(response);
+        }
+        match access.rejected(&self.scopes, authorization.value()).await {
+            None => Ok(response),
+            Some(replaced) => {
+                drop(response);
+                self.ask_with(&replaced).await
+            }
+        }
+    }
+
+    async fn ask_with(&self, authorization: &Authorization) -> Result<Response<WasiBody>, Error> {
+        // A flow's data that holds the credential is not sent: URLs are logged on their way.
+        if authorization.is_in(&self.head.uri.to_string()) {
+            return Err(Error::HttpRequestDenied);
+        }
+        let mut headers = self.head.headers.clone();
+        authorization.apply_to(&mut headers);
+        self.exchange
+            .note(|exchange| exchange.authorization = Some(authorization.clone()));
+        self.ask(headers).await
+    }
+
+    async fn ask(&self, headers: HeaderMap) -> Result<Response<WasiBody>, Error> {
+        let mut request = Request::new(Empty::<Bytes>::new());
+        *request.method_mut() = self.head.method.clone();
+        *request.uri_mut() = self.head.uri.clone();
+        *request.headers_mut() = headers;
+        let shared = &self.network.shared;
+        let since = Instant::now();
+        let sent = shared.connections.send(request, self.options).await;
+        let took = since.elapsed();
+        let host = self.head.uri.host().unwrap_or_default();
+        let status = sent.as_ref().ok().map(|response| response.status());
+        shared
+            .metrics
+            .request(host, status.map(|status| status.as_u16()));
+        match &sent {
+            Ok(response) => {
+                let version = response.version();
+                tracing::debug!(host, status = %response.status(), ?version, ?took, "answer");
+            }
+            Err(error) => tracing::debug!(host, %error, ?took, "no answer"),
+        }
+        let response = sent.map_err(wasi_error)?;
+        Ok(response.map(|body| body.map_err(wasi_error).boxed_unsync()))
     }
 }
 
@@ -112,39 +311,73 @@ impl WasiHttpHooks for Egress {
         _sent: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Sent> + Send> {
         let allowed = self.allows(request.method(), request.uri());
+        self.exchange.note(|exchange| {
+            exchange.attempts += 1;
+            exchange.host = request.uri().host().map(str::to_owned);
+        });
+        let Some(scopes) = allowed else {
+            tracing::debug!(host = request.uri().host(), "denied");
+            return Box::new(async { Err(Error::HttpRequestDenied) });
+        };
+        let options = options.unwrap_or_default();
+        // A GET has no body; what the block says of one is not sent.
+        let (head, _) = request.into_parts();
+        let outgoing = Outgoing {
+            network: self.network.clone(),
+            exchange: self.exchange.clone(),
+            head,
+            scopes,
+            options: SendOptions {
+                connect_timeout: options.connect_timeout,
+                first_byte_timeout: options.first_byte_timeout,
+                between_bytes_timeout: options.between_bytes_timeout,
+                // An operator who configures an endpoint says where it is; a name of the catalogue that
+                // resolves to an inner address is an attack.
+                allow_private_addresses: self.endpoint.is_some(),
+            },
+        };
         Box::new(async move {
-            if !allowed {
-                return Err(Error::HttpRequestDenied);
-            }
-            let (response, io) = wasmtime_wasi_http::default_send_request(request, options).await?;
-            let io: Box<dyn Future<Output = Result<(), Error>> + Send> = Box::new(io);
-            Ok((response.map(BodyExt::boxed_unsync), io))
+            let done: Box<dyn Future<Output = Result<(), Error>> + Send> =
+                Box::new(async { Ok(()) });
+            Ok((outgoing.send().await?, done))
         })
     }
+}
 
-    /// Tells a certificate and an alert from a connection that broke during the handshake: asking again
-    /// helps in the last case alone.
-    fn p2_error_from_tls(&mut self, error: &io::Error) -> ErrorCode {
-        match error
-            .get_ref()
-            .and_then(|inner| inner.downcast_ref::<rustls::Error>())
-        {
-            Some(rustls::Error::InvalidCertificate(_)) => ErrorCode::TlsCertificateError,
-            Some(rustls::Error::AlertReceived(_)) => {
-                ErrorCode::TlsAlertReceived(TlsAlertReceivedPayload {
-                    alert_id: None,
-                    alert_message: None,
-                })
-            }
-            Some(_) => ErrorCode::TlsProtocolError,
-            None => ErrorCode::ConnectionTerminated,
-        }
+/// The `wasi:http` error code of a failure to send.
+fn wasi_error(error: SendError) -> Error {
+    match error {
+        SendError::UriInvalid => Error::HttpRequestUriInvalid,
+        SendError::DnsTimeout => Error::DnsTimeout,
+        SendError::Dns(rcode) => Error::DnsError {
+            rcode: Some(rcode),
+            info_code: None,
+        },
+        SendError::DestinationProhibited => Error::DestinationIpProhibited,
+        SendError::DestinationUnavailable(_) => Error::DestinationUnavailable,
+        SendError::ConnectionRefused => Error::ConnectionRefused,
+        SendError::ConnectionTimeout => Error::ConnectionTimeout,
+        SendError::ReadTimeout => Error::ConnectionReadTimeout,
+        SendError::ConnectionTerminated => Error::ConnectionTerminated,
+        SendError::ResponseIncomplete => Error::HttpResponseIncomplete,
+        SendError::ProtocolError(_) => Error::HttpProtocolError,
+        SendError::Certificate(_) => Error::TlsCertificateError,
+        SendError::TlsAlert { id, name } => Error::TlsAlertReceived {
+            alert_id: Some(id),
+            alert_message: Some(name),
+        },
+        SendError::TlsProtocol(_) => Error::TlsProtocolError,
+        SendError::HeaderTooLarge => Error::HttpResponseHeaderSectionSize(None),
+        SendError::ConnectionLimit(_) => Error::ConnectionLimitReached,
+        SendError::Denied(_) => Error::HttpRequestDenied,
+        SendError::Internal(_) => Error::InternalError(None),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Block, Host};
 
     fn allows(settings: &[(&str, &str)], method: Method, url: &str) -> bool {
         let call = settings
@@ -152,8 +385,10 @@ mod tests {
             .fold(Call::new("operations/o"), |call, (variable, value)| {
                 call.setting(*variable, *value)
             });
-        let egress = Egress::new(Arc::new(Manifest::builtin()), &call);
-        egress.allows(&method, &url.parse().unwrap())
+        let host = Host::new().unwrap();
+        let get = host.load(&Block::builtin()).unwrap();
+        let egress = Egress::new(get.network(), &call);
+        egress.allows(&method, &url.parse().unwrap()).is_some()
     }
 
     #[test]

@@ -13,7 +13,10 @@ pub fn failure_json(error: &CallError) -> String {
         CallError::Permanent(_) => "permanent",
         CallError::Transient(_) => "transient",
         CallError::UnknownSetting(_) => "usage",
-        CallError::Aborted(_) => "aborted",
+        CallError::InTheClear(_) => "permanent",
+        CallError::Access(error) if error.is_transient() => "transient",
+        CallError::Access(_) => "permanent",
+        CallError::Stopped | CallError::Overran | CallError::Aborted(_) => "aborted",
     };
     let failure = error.failure();
     let service_error = failure

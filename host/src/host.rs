@@ -1,157 +1,265 @@
-//! The engine that runs blocks.
+//! The engine that runs blocks, and how it is set up.
 
+use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use thiserror::Error;
-use wasmtime::component::{Component, Linker, ResourceTable};
-use wasmtime::{Config, Engine, Store, StoreLimits, StoreLimitsBuilder};
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
-use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use wasmtime::Engine;
+use wasmtime::component::Linker;
 
-use crate::bindings::{BlockPre, Outputs};
+use crate::access::Access;
+use crate::bindings::BlockPre;
 use crate::block::Block;
-use crate::call::{Call, CallError};
-use crate::egress::Egress;
-use crate::manifest::Manifest;
+use crate::call::CallError;
+use crate::clock::Ticker;
+use crate::connections::{Connections, ConnectionsConfig, ConnectionsError};
+use crate::contract;
+use crate::egress::Network;
+use crate::engine;
+use crate::instances::Instances;
+use crate::loaded::LoadedBlock;
+use crate::metrics::Metrics;
+use crate::sandbox::Sandbox;
 
-/// The memory that one call may use, in bytes. Measured: 1 MiB for an ordinary answer, 66 MiB for one of
-/// 16 MiB in a single value; many small parts take more, up to the block's own limit on their number.
-const MEMORY_LIMIT: usize = 512 * 1024 * 1024;
+/// How a host is set up. [`Default`] is for an engine with the flows of many customers.
+///
+/// ```
+/// use std::num::NonZeroU32;
+/// use operations_host::{Access, ConnectionsConfig, Host, HostConfig, Instances, Pem, Proxy};
+///
+/// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let host = Host::with(HostConfig {
+///     instances: Instances::Reused { calls: NonZeroU32::new(100).unwrap() },
+///     cache: Some("/var/cache/engine/blocks".into()),
+///     access: Access::application_default(None)?,
+///     connections: ConnectionsConfig {
+///         extra_ca: vec![Pem::read("/etc/ssl/company.pem")?],
+///         proxy: Proxy::from_env()?.map(Into::into),
+///         ..ConnectionsConfig::default()
+///     },
+///     ..HostConfig::default()
+/// })?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct HostConfig {
+    /// Whether an instance serves one call or several. Default: [`Instances::Fresh`].
+    pub instances: Instances,
+    /// How many calls may be in flight at once, over all blocks of the host. Further ones wait, first
+    /// come, first served, and hold nothing but their future meanwhile. Default: 1,000. Each reserves
+    /// address space of `memory_limit`, so that 100,000 need 50 TiB of it, of 128 TiB that a process has.
+    pub calls_in_flight: NonZeroU32,
+    /// The memory that one call may use, in bytes; a call that needs more is ended. Default: 512 MiB.
+    /// Measured: 1 MiB for an ordinary answer, 66 MiB for one of 16 MiB in a single value; many small
+    /// parts take more, up to the block's own limit on their number.
+    pub memory_limit: usize,
+    /// A folder for compiled blocks, which is made where it is missing; none by default, and a block is
+    /// compiled when it is loaded. It holds code that this process runs: only its owner may write it.
+    pub cache: Option<PathBuf>,
+    /// How services are connected to, and how many connections each host name may have.
+    pub connections: ConnectionsConfig,
+    /// Whose credential requests carry. It never enters the sandbox. Default: none.
+    pub access: Access,
+}
 
-/// An engine for blocks. Cheap to share: it is made once per process.
+impl Default for HostConfig {
+    fn default() -> HostConfig {
+        const CALLS: NonZeroU32 = NonZeroU32::new(1000).unwrap();
+        HostConfig {
+            instances: Instances::Fresh,
+            calls_in_flight: CALLS,
+            memory_limit: 512 * 1024 * 1024,
+            cache: None,
+            connections: ConnectionsConfig::default(),
+            access: Access::none(),
+        }
+    }
+}
+
+/// An engine for blocks. It is made once per process.
 pub struct Host {
-    engine: Engine,
-    linker: Linker<State>,
+    linker: Linker<Sandbox>,
+    shared: Arc<Shared>,
 }
 
-/// A block that is compiled and checked, ready for calls.
-pub struct LoadedBlock {
-    pre: BlockPre<State>,
-    manifest: Arc<Manifest>,
+/// What a host and its blocks have in common.
+pub(crate) struct Shared {
+    pub engine: Engine,
+    pub config: HostConfig,
+    pub connections: Connections,
+    pub metrics: Metrics,
+    in_flight: Semaphore,
+    stopping: AtomicBool,
+    _ticker: Ticker,
 }
 
-/// Why a block cannot be run here.
+/// Why a host cannot be set up, or a block not be run in it. All of it is known before any call.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum LoadError {
-    /// The engine could not be set up on this machine.
-    #[error("the engine cannot run on this machine")]
+    /// The engine could not be set up on this machine: often too little address space (`ulimit -v`) for
+    /// `calls_in_flight` and `memory_limit`.
+    #[error("the engine cannot be set up on this machine")]
     Engine(#[source] wasmtime::Error),
+    /// The clock of the engine has no thread.
+    #[error("the engine's clock cannot be started")]
+    Clock(#[source] std::io::Error),
+    /// The folder for compiled blocks cannot be used.
+    #[error("the cache folder {} cannot be used", .folder.display())]
+    Cache {
+        /// The folder.
+        folder: PathBuf,
+        /// What is wrong with it.
+        source: wasmtime::Error,
+    },
+    /// A certificate, a key or a proxy cannot be used.
+    #[error(transparent)]
+    Connections(#[from] ConnectionsError),
+    /// The bytes are a core module of WebAssembly.
+    #[error(
+        "the block is a core WebAssembly module, not a component: build it for wasm32-wasip2, or make a component of it with `wasm-tools component new`"
+    )]
+    CoreModule,
     /// The bytes are no WebAssembly component.
     #[error("the block is no WebAssembly component")]
     NotAComponent(#[source] wasmtime::Error),
-    /// The component imports what this host does not grant, or does not export the contract.
-    #[error("the block does not fit the contract blocks:google-longrunning@1.0.0")]
+    /// The component imports what a block may not have.
+    #[error(
+        "the block imports {import}, which no block gets: a block has wasi:http, wasi:cli, wasi:clocks, wasi:io and wasi:random, and neither files nor sockets"
+    )]
+    ForbiddenImport {
+        /// The import.
+        import: String,
+    },
+    /// The component lacks the export of the contract.
+    #[error("the block does not export {export}: it is a component of another kind")]
+    MissingExport {
+        /// What is missing.
+        export: String,
+    },
+    /// The component was built for another version of the contract.
+    #[error(
+        "the block was built for version {version} of the contract, and this host runs {}: take the block or the host of the other's version",
+        contract::PACKAGE
+    )]
+    OtherVersion {
+        /// The version that the component exports.
+        version: String,
+    },
+    /// The types of the component's export or imports are not those of the contract.
+    #[error("the types of the block are not those of {}", contract::PACKAGE)]
     OtherContract(#[source] wasmtime::Error),
+    /// The manifest describes another block, or contradicts itself.
+    #[error("the manifest does not fit its block: {problem}")]
+    Manifest {
+        /// What does not fit.
+        problem: String,
+    },
 }
 
 impl Host {
-    /// Sets the engine up.
+    /// A host with the defaults of [`HostConfig`].
     ///
     /// # Errors
     ///
-    /// [`LoadError::Engine`] where this machine cannot run it.
+    /// As [`Host::with`].
     pub fn new() -> Result<Host, LoadError> {
-        let engine = Engine::new(&Config::new()).map_err(LoadError::Engine)?;
+        Host::with(HostConfig::default())
+    }
+
+    /// Sets a host up: the engine, its clock, TLS. Nothing is connected to.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError`] where this machine cannot run it, the cache folder cannot be used, or a PEM does
+    /// not parse.
+    pub fn with(config: HostConfig) -> Result<Host, LoadError> {
+        let engine = engine::engine(&config)?;
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(LoadError::Engine)?;
         wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)
             .map_err(LoadError::Engine)?;
-        Ok(Host { engine, linker })
+        let ticker = Ticker::start(&engine).map_err(LoadError::Clock)?;
+        let connections = Connections::new(config.connections.clone())?;
+        let in_flight = Semaphore::new(config.calls_in_flight.get() as usize);
+        Ok(Host {
+            linker,
+            shared: Arc::new(Shared {
+                engine,
+                config,
+                connections,
+                metrics: Metrics::new(),
+                in_flight,
+                stopping: AtomicBool::new(false),
+                _ticker: ticker,
+            }),
+        })
     }
 
-    /// Compiles a block and checks that it fits this host.
+    /// Compiles a block, or takes it from the cache, and checks that it fits this host and its manifest.
     ///
     /// # Errors
     ///
-    /// [`LoadError`] says what does not fit.
+    /// [`LoadError`] names what does not fit.
     pub fn load(&self, block: &Block) -> Result<LoadedBlock, LoadError> {
-        let component =
-            Component::new(&self.engine, &block.component).map_err(LoadError::NotAComponent)?;
+        contract::manifest(&block.manifest)?;
+        let component = contract::component(&self.shared.engine, &block.component)?;
         let pre = self
             .linker
             .instantiate_pre(&component)
             .map_err(LoadError::OtherContract)?;
-        Ok(LoadedBlock {
-            pre: BlockPre::new(pre).map_err(LoadError::OtherContract)?,
-            manifest: Arc::new(block.manifest.clone()),
-        })
+        let pre = BlockPre::new(pre).map_err(LoadError::OtherContract)?;
+        let network = Network::new(self.shared.clone(), &block.manifest);
+        Ok(LoadedBlock::new(
+            pre,
+            block.manifest.clone(),
+            network,
+            self.shared.clone(),
+        ))
     }
-}
 
-impl LoadedBlock {
-    /// Performs one call, in an instance of its own.
+    /// Stops gracefully: calls that begin from now on, or still wait to begin, end with
+    /// [`CallError::Stopped`]; resolves once those in flight have ended by themselves. Dropping what it
+    /// returns leaves the host stopping. To end calls at once, drop their futures.
+    pub async fn stop(&self) {
+        self.shared.stopping.store(true, Ordering::SeqCst);
+        let all = self.shared.config.calls_in_flight.get();
+        // Whoever waits before this in the queue sees that the host is stopping, and lets go at once.
+        let _all = self.shared.in_flight.acquire_many(all).await;
+    }
+
+    /// What calls came to since the host was made, as the text of OpenMetrics 1.0: for the endpoint that
+    /// a Prometheus server reads (`application/openmetrics-text; version=1.0.0; charset=utf-8`).
     ///
-    /// # Errors
-    ///
-    /// [`CallError::Permanent`] and [`CallError::Transient`] are the block's own failures.
-    pub async fn call(&self, call: &Call) -> Result<Outputs, CallError> {
-        let known = |variable: &str| {
-            self.manifest
-                .settings
-                .iter()
-                .any(|s| s.variable == variable)
-        };
-        if let Some((unknown, _)) = call.settings.iter().find(|(variable, _)| !known(variable)) {
-            return Err(CallError::UnknownSetting(unknown.clone()));
+    /// | metric | labels |
+    /// |---|---|
+    /// | `operations_calls_total` | `outcome`: `running`, `succeeded`, `failed` (the operation), `permanent`, `transient` (the call), `access`, `aborted`, `refused`, `cancelled`; `reason`: the contract's, for the two kinds of failure |
+    /// | `operations_call_duration_seconds` | histogram, `outcome` |
+    /// | `operations_calls_in_flight` | none |
+    /// | `operations_calls_waiting` | none |
+    /// | `operations_requests_total` | `host`, `status`: the HTTP status, or `none` where no answer came |
+    /// | `operations_instances_total` | `kind`: `fresh`, `reused` |
+    pub fn metrics(&self) -> String {
+        self.shared.metrics.text()
+    }
+}
+
+impl Shared {
+    /// The right to a call, once there is room for it.
+    pub async fn admit(&self) -> Result<SemaphorePermit<'_>, CallError> {
+        let stopped = || self.stopping.load(Ordering::SeqCst);
+        if stopped() {
+            return Err(CallError::Stopped);
         }
-        let mut store = Store::new(self.pre.engine(), State::new(self.manifest.clone(), call));
-        store.limiter(|state| &mut state.limits);
-        let block = self
-            .pre
-            .instantiate_async(&mut store)
-            .await
-            .map_err(CallError::Aborted)?;
-        let operations = block.blocks_google_longrunning_operations();
-        let outputs = operations
-            .call_get(&mut store, &call.name)
-            .await
-            .map_err(CallError::Aborted)?;
-        Ok(outputs?)
-    }
-
-    /// What the block is and needs.
-    pub fn manifest(&self) -> &Manifest {
-        &self.manifest
-    }
-}
-
-/// What one instance is given.
-struct State {
-    wasi: WasiCtx,
-    http: WasiHttpCtx,
-    egress: Egress,
-    table: ResourceTable,
-    limits: StoreLimits,
-}
-
-impl State {
-    fn new(manifest: Arc<Manifest>, call: &Call) -> State {
-        State {
-            // Neither files nor sockets nor standard streams; of the environment only the settings.
-            wasi: WasiCtx::builder().envs(&call.settings).build(),
-            http: WasiHttpCtx::new(),
-            egress: Egress::new(manifest, call),
-            table: ResourceTable::new(),
-            limits: StoreLimitsBuilder::new().memory_size(MEMORY_LIMIT).build(),
-        }
-    }
-}
-
-impl WasiView for State {
-    fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView {
-            ctx: &mut self.wasi,
-            table: &mut self.table,
-        }
-    }
-}
-
-impl WasiHttpView for State {
-    fn http(&mut self) -> WasiHttpCtxView<'_> {
-        WasiHttpCtxView {
-            ctx: &mut self.http,
-            table: &mut self.table,
-            hooks: &mut self.egress,
+        // The semaphore is never closed.
+        let permit = self.in_flight.acquire().await;
+        match permit {
+            Ok(permit) if !stopped() => Ok(permit),
+            _ => Err(CallError::Stopped),
         }
     }
 }

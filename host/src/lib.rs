@@ -19,22 +19,40 @@
 //! ```
 #![deny(unsafe_code)]
 
+pub mod emulator;
+
+mod access;
 mod bindings;
 mod block;
 mod call;
+mod clock;
+mod connections;
+mod contract;
 mod egress;
-pub mod emulator;
+mod engine;
 mod failure;
 mod host;
+mod instances;
+mod loaded;
 mod manifest;
+mod metrics;
 mod outputs;
+mod sandbox;
 
+pub use access::{Access, AccessError, Authorization, Scopes};
 pub use block::Block;
 pub use call::{Call, CallError};
+pub use connections::{
+    ClientIdentity, Connections, ConnectionsConfig, ConnectionsError, Pem, Proxy, Resolve,
+    Resolving, SendError, SendOptions, SystemResolver,
+};
 pub use failure::failure_json;
-pub use host::{Host, LoadError, LoadedBlock};
+pub use host::{Host, HostConfig, LoadError};
+pub use instances::{Instances, KEPT_MEMORY};
+pub use loaded::LoadedBlock;
 pub use manifest::{
-    Input, Manifest, Network, Output, Permissions, ReasonEntry, Sample, ServiceOption, Setting,
+    Function, Input, Manifest, Network, Output, Permissions, ReasonEntry, Sample, ServiceOption,
+    Setting,
 };
 pub use outputs::{Value, compact, outputs_json, variables};
 

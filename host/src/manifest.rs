@@ -15,6 +15,8 @@ pub struct Manifest {
     pub label: String,
     /// What it does, in a sentence.
     pub description: String,
+    /// The function of the component that it describes.
+    pub component: Function,
     /// The input variables.
     pub inputs: Vec<Input>,
     /// The output variables, in the order in which they are shown.
@@ -27,6 +29,17 @@ pub struct Manifest {
     pub errors: Vec<ReasonEntry>,
     /// Examples of calls.
     pub samples: Vec<Sample>,
+}
+
+/// Which function of a component a manifest describes.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Function {
+    /// Its WIT package, with its version.
+    pub package: String,
+    /// The interface that the component exports.
+    pub interface: String,
+    /// The function in it.
+    pub function: String,
 }
 
 /// An input variable.
@@ -76,6 +89,8 @@ pub struct ServiceOption {
     pub names: Vec<String>,
     /// The OAuth scopes of which a token needs one.
     pub scopes: Vec<String>,
+    /// The hosts that serve it.
+    pub hosts: Vec<String>,
 }
 
 /// What a host has to grant.

@@ -38,6 +38,21 @@ pub fn variables<'a>(
         .filter_map(|output| Some((output.variable.as_str(), value(outputs, &output.field)?)))
 }
 
+/// The fields of the WIT record `outputs`.
+pub(crate) const FIELDS: [&str; 11] = [
+    "name",
+    "done",
+    "error",
+    "error-code",
+    "error-message",
+    "error-details",
+    "error-details-custom-key-value",
+    "metadata",
+    "metadata-custom-key-value",
+    "response",
+    "response-custom-key-value",
+];
+
 /// The value of a field of the WIT record `outputs`.
 fn value<'a>(outputs: &'a Outputs, field: &str) -> Option<Value<'a>> {
     let of = |object: &Option<String>, members: &'a [Member]| {

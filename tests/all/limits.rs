@@ -119,7 +119,7 @@ async fn a_304_has_no_body_whatever_its_content_length() {
 #[tokio::test]
 async fn a_head_without_end_is_refused() {
     let answer = Answer::raw("HTTP/1.1 200 OK\r\n").then_forever("X-Field: value\r\n");
-    let failure = assert_failed(get(answer).await, "transient", Reason::ConnectionLost);
+    let failure = assert_failed(get(answer).await, "permanent", Reason::TooLarge);
     assert_eq!(failure.http_status, None);
 }
 

@@ -567,27 +567,32 @@ fn services_and_hosts_are_those_of_the_catalogue() {
         assert_eq!(line.len(), columns.len(), "{line:?}");
         let column = |name: &str| line[columns.iter().position(|column| *column == name).unwrap()];
         let host = column("host");
-        hosts.insert(host.to_owned());
-        hosts.extend(
-            column("locations")
-                .split_whitespace()
-                .map(|at| format!("{at}-{host}")),
-        );
+        let of_locations = column("locations")
+            .split_whitespace()
+            .map(|at| format!("{at}-{host}"));
+        let served_by: Vec<String> = of_locations.chain([host.to_owned()]).collect();
         let option = options
             .entry(column("service").to_owned())
             .or_insert_with(|| {
                 json!({
                     "value": column("service"), "label": column("title"),
-                    "versions": [], "names": [], "scopes": [],
+                    "versions": [], "names": [], "scopes": [], "hosts": [],
                 })
             });
         option["versions"]
             .as_array_mut()
             .unwrap()
             .push(column("version").into());
-        for (key, name) in [("names", "patterns"), ("scopes", "scopes")] {
+        let words = |name| column(name).split_whitespace().map(str::to_owned).collect();
+        let columns = [
+            ("names", words("patterns")),
+            ("scopes", words("scopes")),
+            ("hosts", served_by.clone()),
+        ];
+        hosts.extend(served_by);
+        for (key, more) in columns {
             let words = option[key].as_array_mut().unwrap();
-            words.extend(column(name).split_whitespace().map(Value::from));
+            words.extend(more.into_iter().map(Value::from));
             words.sort_by_key(|word| word.as_str().unwrap().to_owned());
             words.dedup();
         }

@@ -1,6 +1,7 @@
 //! `lro demo`: emulator and block in one process.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use operations_host::{Call, Outputs};
 use tokio::time::Instant;
 
 use crate::connection::Connection;
-use crate::poll::{self, NotDone};
+use crate::polling::{self, NotDone};
 use crate::print::{self, Format};
 use crate::{Stop, causes};
 
@@ -36,17 +37,17 @@ impl Demo {
             "An emulator plays three services on loopback; the block asks until each operation is done.",
         )?;
 
-        let block = Connection::to(services[0].0, running.endpoint()).load()?;
+        let block = Connection::to(services[0].0, running.endpoint()).load(NonZeroU32::MIN)?;
         let bars = MultiProgress::new();
         let deadline = Instant::now() + DEADLINE;
         let waits = services.map(|(service, name)| {
             let call = Call::new(name)
                 .setting("OPERATIONS_SERVICE", service)
                 .setting("OPERATIONS_ENDPOINT", running.endpoint());
-            let bar = bars.add(poll::bar(name));
+            let bar = bars.add(polling::bar(name));
             let block = &block;
             async move {
-                let ended = poll::until_done(block, &call, deadline, &bar).await;
+                let ended = polling::until_done(block, &call, deadline, &bar).await;
                 bar.finish_and_clear();
                 ended
             }

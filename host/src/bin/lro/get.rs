@@ -1,5 +1,6 @@
 //! `lro get`: one call.
 
+use std::num::NonZeroU32;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -26,7 +27,7 @@ pub struct Get {
 impl Get {
     /// Calls the block once and prints the eleven outputs.
     pub async fn run(self) -> Result<ExitCode, Stop> {
-        let block = self.connection.load()?;
+        let block = self.connection.load(NonZeroU32::MIN)?;
         let call = self.connection.call(block.manifest(), &self.name)?;
         match block.call(&call).await {
             Ok(outputs) => {

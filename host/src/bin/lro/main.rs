@@ -5,8 +5,12 @@ mod connection;
 mod demo;
 mod emulate;
 mod get;
+mod log;
+mod names;
 mod poll;
+mod polling;
 mod print;
+mod record;
 mod services;
 mod wait;
 
@@ -18,17 +22,22 @@ use clap::{Parser, Subcommand};
 #[derive(Parser)]
 #[command(name = "lro", version, after_help = EXIT_CODES)]
 struct Arguments {
+    /// Show on standard error what is asked and answered; never a credential
+    #[arg(short, long, global = true)]
+    verbose: bool,
     #[command(subcommand)]
     command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 success; 1 permanent failure; 2 usage; 3 the operation failed (wait); \
-75 transient failure, try again later.\nA token comes from GOOGLE_OAUTH_ACCESS_TOKEN, never from an argument.";
+const EXIT_CODES: &str = "Exit codes: 0 success; 1 permanent failure; 2 usage; 3 an operation failed (wait, poll); \
+75 transient failure, try again later.\nA token comes from GOOGLE_OAUTH_ACCESS_TOKEN or --access-token-env, never from an argument, and stays outside \
+of the sandbox.";
 
 #[derive(Subcommand)]
 enum Command {
     Get(get::Get),
     Wait(wait::Wait),
+    Poll(poll::Poll),
     Services(services::Services),
     Emulate(emulate::Emulate),
     Demo(demo::Demo),
@@ -36,9 +45,12 @@ enum Command {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let done = match Arguments::parse().command {
+    let arguments = Arguments::parse();
+    log::start(arguments.verbose);
+    let done = match arguments.command {
         Command::Get(get) => get.run().await,
         Command::Wait(wait) => wait.run().await,
+        Command::Poll(poll) => poll.run().await,
         Command::Services(services) => services.run(),
         Command::Emulate(emulate) => emulate.run().await,
         Command::Demo(demo) => demo.run().await,
@@ -66,6 +78,14 @@ impl Stop {
     fn usage(message: impl Into<String>) -> Stop {
         Stop {
             code: 2,
+            message: message.into(),
+        }
+    }
+
+    /// Exit code 75: try again later.
+    fn transient(message: impl Into<String>) -> Stop {
+        Stop {
+            code: EX_TEMPFAIL,
             message: message.into(),
         }
     }

@@ -122,7 +122,10 @@ pub fn failure(name: &str, error: &CallError, format: Format) {
                     "permanent: asking again cannot help until the name, a setting or the access changes"
                 }
                 CallError::Transient(_) => "transient: asking again later may help",
-                CallError::UnknownSetting(_) | CallError::Aborted(_) => "the block gave no answer",
+                CallError::Access(error) if error.is_transient() => {
+                    "transient: asking again later may help"
+                }
+                _ => "nothing was asked, or the block gave no answer",
             };
             error_line(&format!("error: {error}\n       {what_it_means}"));
         }
@@ -132,7 +135,7 @@ pub fn failure(name: &str, error: &CallError, format: Format) {
 /// The exit code of a call that failed.
 pub fn exit_code(error: &CallError) -> ExitCode {
     match error {
-        CallError::Transient(_) => ExitCode::from(EX_TEMPFAIL),
+        error if error.is_transient() => ExitCode::from(EX_TEMPFAIL),
         _ => ExitCode::from(1),
     }
 }

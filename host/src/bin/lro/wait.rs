@@ -1,5 +1,6 @@
 //! `lro wait`: polls until operations are done.
 
+use std::num::NonZeroU32;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::connection::Connection;
-use crate::poll::{self, NotDone};
+use crate::polling::{self, NotDone};
 use crate::print::{self, Format};
 use crate::{EX_TEMPFAIL, Stop};
 
@@ -35,11 +36,14 @@ pub struct Wait {
     output: Format,
 }
 
+/// More names than this wait for each other; `lro poll` is for many.
+const CALLS_IN_FLIGHT: NonZeroU32 = NonZeroU32::new(100).unwrap();
+
 impl Wait {
     /// Prints each operation as it ends. The exit code is that of the worst end: 1 for a permanent
     /// failure, else 75 for the deadline, else 3 for an operation that failed.
     pub async fn run(self) -> Result<ExitCode, Stop> {
-        let block = Arc::new(self.connection.load()?);
+        let block = Arc::new(self.connection.load(CALLS_IN_FLIGHT)?);
         let deadline = Instant::now().checked_add(self.deadline);
         let deadline = deadline
             .ok_or_else(|| Stop::usage("--deadline is too far away: name one of years at most"))?;
@@ -48,9 +52,9 @@ impl Wait {
         for name in self.names {
             let call = self.connection.call(block.manifest(), &name)?;
             let block = block.clone();
-            let bar = bars.add(poll::bar(&name));
+            let bar = bars.add(polling::bar(&name));
             waits.spawn(async move {
-                let ended = poll::until_done(&block, &call, deadline, &bar).await;
+                let ended = polling::until_done(&block, &call, deadline, &bar).await;
                 bar.finish_and_clear();
                 (name, ended)
             });

@@ -1,0 +1,173 @@
+//! Against a token server and a metadata server on loopback. Where a test takes 10 seconds, that is
+//! the crate's pause between two token requests.
+
+mod application_default;
+mod elsewhere;
+mod failures;
+mod files;
+mod kinds;
+mod refresh;
+mod token_server;
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use http::HeaderMap;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use super::*;
+use token_server::{Answer, Asked, TokenServer};
+
+/// In every secret that is handed over, and in nothing else.
+const CANARY: &str = "cAnArY";
+
+/// Of the waits, what a test can shorten. The crate's own it cannot.
+const QUICK: Pace = Pace {
+    answer: Duration::from_secs(20),
+    failed: Duration::from_millis(300),
+    rejected: Duration::from_millis(600),
+};
+
+fn paced(access: Access, pace: Pace) -> Access {
+    let Way::Credentials(credentials) = access.0 else {
+        panic!("no source to pace");
+    };
+    Access(Way::Credentials(Arc::new(Credentials {
+        source: Arc::clone(&credentials.source),
+        pace,
+        kept: Mutex::default(),
+    })))
+}
+
+/// The error, checked to hold no secret.
+fn refused<T: std::fmt::Debug>(result: Result<T, AccessError>) -> AccessError {
+    let error = result.unwrap_err();
+    let said = format!("{error} {error:?} {error:#?}");
+    assert!(!said.contains(CANARY), "{said}");
+    assert!(!error.to_string().contains('\n'), "{said}");
+    error
+}
+
+async fn bearer(access: &Access) -> String {
+    text(
+        access
+            .authorization(&Scopes::default())
+            .await
+            .unwrap()
+            .unwrap()
+            .value(),
+    )
+}
+
+fn text(value: &HeaderValue) -> String {
+    value.to_str().unwrap().to_owned()
+}
+
+/// A token, numbered, that lives for `seconds`.
+fn token(number: usize, seconds: u64) -> Answer {
+    Answer::Json(
+        200,
+        json!({
+            "access_token": format!("{CANARY}-{number}"),
+            "expires_in": seconds,
+            "token_type": "Bearer",
+            "issued_token_type": "urn:ietf:params:oauth:token-type:access_token",
+        }),
+    )
+}
+
+/// What a careless token server does: an error that repeats the request.
+fn echo(status: u16, error: &str, asked: &Asked) -> Answer {
+    let said = format!("{CANARY} {} {}", asked.head, asked.body);
+    Answer::Json(status, json!({"error": error, "error_description": said}))
+}
+
+fn authorized_user(server: &TokenServer) -> Value {
+    json!({
+        "type": "authorized_user",
+        "client_id": "app.example",
+        "client_secret": format!("{CANARY}-client"),
+        "refresh_token": format!("{CANARY}-refresh"),
+        "token_uri": server.url("/token"),
+    })
+}
+
+fn user_access(server: &TokenServer) -> Access {
+    paced(
+        Access::from_credentials_json(authorized_user(server), None).unwrap(),
+        QUICK,
+    )
+}
+
+/// A file of this test's own, removed when dropped.
+struct File(PathBuf);
+
+impl File {
+    fn with(content: &str) -> Self {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("access-test-{}-{number}.json", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::write(&path, content).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// 100 calls at once, each on a task of its own.
+async fn at_once<T: Send + 'static, F>(call: impl Fn() -> F) -> Vec<T>
+where
+    F: Future<Output = T> + Send + 'static,
+{
+    let mut calls = JoinSet::new();
+    for _ in 0..100 {
+        calls.spawn(call());
+    }
+    calls.join_all().await
+}
+
+fn external_account(server: &TokenServer, source: Value) -> Value {
+    json!({
+        "type": "external_account",
+        "audience": "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/q",
+        "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+        "token_url": server.url("/v1/token"),
+        "credential_source": source,
+        "quota_project_id": "of-the-file",
+    })
+}
+
+/// An answer of `generateAccessToken`.
+fn impersonated(expires: &str) -> Answer {
+    Answer::Json(
+        200,
+        json!({"accessToken": format!("{CANARY}-impersonated"), "expireTime": expires}),
+    )
+}
+
+const IMPERSONATE: &str =
+    "/v1/projects/-/serviceAccounts/robot@demo.iam.gserviceaccount.com:generateAccessToken";
+
+fn impersonation(tokens: &TokenServer, iam: &TokenServer) -> Value {
+    json!({
+        "type": "impersonated_service_account",
+        "service_account_impersonation_url": iam.url(IMPERSONATE),
+        "source_credentials": authorized_user(tokens),
+    })
+}
+
+fn machine(server: &TokenServer) -> Access {
+    let mut source = Source::metadata_server(Some("billed")).unwrap();
+    source.metadata_endpoint = Some(server.url(""));
+    paced(Access::from_source(source), QUICK)
+}

@@ -1,0 +1,127 @@
+//! Token sources that fail.
+
+use super::*;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_source_that_was_down_is_asked_again() {
+    let server = TokenServer::start(|_, _| Answer::Silence).await;
+    let access = user_access(&server);
+    let address = server.stop().await;
+    let scopes = Scopes::default();
+    let error = refused(access.authorization(&scopes).await);
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "the token server {address} could not be reached: check the network and HTTPS_PROXY; it is asked again every 10 seconds"
+        )
+    );
+    assert!(error.is_transient());
+
+    let server = TokenServer::start_at(address, |number, _| token(number, 3600)).await;
+    // Until the crate's next try the answer stays, without a request.
+    assert!(refused(access.authorization(&scopes).await).is_transient());
+    assert_eq!(server.count(), 0);
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    assert_eq!(bearer(&access).await, format!("Bearer {CANARY}-1"));
+    assert_eq!(server.count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_source_that_fails_is_transient_and_not_hammered() {
+    let server = TokenServer::start(|_, asked| echo(503, "unavailable", asked)).await;
+    let access = user_access(&server);
+    let said = at_once(|| {
+        let access = access.clone();
+        async move { refused(access.authorization(&Scopes::default()).await) }
+    })
+    .await;
+    for error in said {
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "the token server {} is failing: try again later; it is asked again every 10 seconds",
+                server.address
+            )
+        );
+        assert!(error.is_transient());
+    }
+    assert_eq!(server.count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_is_permanent_and_asked_about_again_after_a_pause() {
+    let server = TokenServer::start(|number, asked| match number {
+        1 | 2 => echo(400, "invalid_grant", asked),
+        _ => token(number, 3600),
+    })
+    .await;
+    let access = paced(
+        Access::from_credentials_json(authorized_user(&server), None).unwrap(),
+        Pace {
+            failed: Duration::from_secs(2),
+            ..QUICK
+        },
+    );
+    for turn in 1..=2 {
+        let said = at_once(|| {
+            let access = access.clone();
+            async move { refused(access.authorization(&Scopes::default()).await) }
+        })
+        .await;
+        for error in said {
+            assert_eq!(
+                error.to_string(),
+                format!(
+                    "the token server {} gave no token (invalid_grant): run `gcloud auth application-default login` again, with the scopes that the services need",
+                    server.address
+                )
+            );
+            assert!(!error.is_transient());
+        }
+        assert_eq!(server.count(), turn);
+        tokio::time::sleep(Duration::from_millis(2100)).await;
+    }
+    assert_eq!(bearer(&access).await, format!("Bearer {CANARY}-3"));
+    assert_eq!(server.count(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_source_that_stays_silent_is_not_waited_for_without_end() {
+    let server = TokenServer::start(|number, _| match number {
+        1 => Answer::Silence,
+        _ => token(number, 3600),
+    })
+    .await;
+    let access = paced(
+        Access::from_credentials_json(authorized_user(&server), None).unwrap(),
+        Pace {
+            answer: Duration::from_millis(700),
+            ..QUICK
+        },
+    );
+    let said = at_once(|| {
+        let access = access.clone();
+        async move { refused(access.authorization(&Scopes::default()).await) }
+    })
+    .await;
+    for error in said {
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "the token server {} did not answer within 700 ms: try again later",
+                server.address
+            )
+        );
+        assert!(error.is_transient());
+    }
+    assert_eq!(bearer(&access).await, format!("Bearer {CANARY}-2"));
+    assert_eq!(server.count(), 2);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_no_token_is_refused() {
+    let server =
+        TokenServer::start(|_, asked| Answer::Json(200, json!([CANARY, asked.body]))).await;
+    let error = refused(user_access(&server).authorization(&Scopes::default()).await);
+    assert!(error.to_string().contains("gave no token: run"), "{error}");
+}

@@ -1,0 +1,211 @@
+//! A block that is ready for calls, and the way of one call through it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::Instrument;
+use wasmtime::Store;
+
+use crate::access::AccessError;
+use crate::bindings::{BlockPre, GetError, Outputs};
+use crate::call::{Call, CallError};
+use crate::egress::{Exchange, Network};
+use crate::engine::idle_instances;
+use crate::host::Shared;
+use crate::instances::{Idle, Instance, Instances, KEPT_MEMORY};
+use crate::manifest::Manifest;
+use crate::metrics::{InstanceKind, Observed};
+use crate::sandbox::Sandbox;
+
+/// A block that is compiled and checked, ready for calls. Shared between tasks by reference or in an
+/// `Arc`; it keeps what it needs of its host alive.
+pub struct LoadedBlock {
+    pre: BlockPre<Sandbox>,
+    manifest: Manifest,
+    network: Arc<Network>,
+    idle: Idle,
+    shared: Arc<Shared>,
+}
+
+/// What a call may take beyond the block's own deadline, which the block keeps by itself. Waiting for a
+/// call's turn does not count.
+const GRACE: Duration = Duration::from_secs(5);
+
+impl LoadedBlock {
+    pub(crate) fn new(
+        pre: BlockPre<Sandbox>,
+        manifest: Manifest,
+        network: Network,
+        shared: Arc<Shared>,
+    ) -> LoadedBlock {
+        LoadedBlock {
+            pre,
+            manifest,
+            network: Arc::new(network),
+            idle: Idle::new(idle_instances(&shared.config) as usize),
+            shared,
+        }
+    }
+
+    /// Performs one call.
+    ///
+    /// It waits until there is room among the calls in flight, gets an instance, and ends with the
+    /// block's answer. Dropping the future ends the call and frees what it held: the instance, the
+    /// request, its place. It has to run in a tokio runtime with I/O and time enabled.
+    ///
+    /// Each call is a span `call` of `tracing`, with `service` (the host that was asked), `attempts`,
+    /// `outcome` and `reason`, and counts in [`Host::metrics`](crate::Host::metrics). Neither holds a
+    /// credential, a name or a part of an answer.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Permanent`] and [`CallError::Transient`] are the block's own failures, the others
+    /// the host's.
+    pub async fn call(&self, call: &Call) -> Result<Outputs, CallError> {
+        let span = tracing::info_span!(
+            "call",
+            service = tracing::field::Empty,
+            attempts = tracing::field::Empty,
+            outcome = tracing::field::Empty,
+            reason = tracing::field::Empty,
+        );
+        let mut observed = self.shared.metrics.waiting();
+        let (result, exchange) = self
+            .perform(call, &mut observed)
+            .instrument(span.clone())
+            .await;
+        if let Some(host) = &exchange.host {
+            span.record("service", host.as_str());
+        }
+        span.record("attempts", exchange.attempts);
+        let outcome = observed.ended(&result);
+        span.record("outcome", outcome.outcome);
+        span.record("reason", outcome.reason);
+        span.in_scope(|| {
+            let took = observed.took();
+            tracing::debug!(?took, memory = exchange.memory, "call ended");
+        });
+        result
+    }
+
+    async fn perform(
+        &self,
+        call: &Call,
+        observed: &mut Observed<'_>,
+    ) -> (Result<Outputs, CallError>, Exchange) {
+        let started = async {
+            self.check(call)?;
+            let place = self.shared.admit().await?;
+            observed.started();
+            let instance = self.instance(call).await?;
+            Ok((place, instance))
+        };
+        // The place is held until the call has ended.
+        let (_place, mut instance) = match started.await {
+            Ok(started) => started,
+            Err(error) => return (Err(error), Exchange::default()),
+        };
+        instance.calls_left -= 1;
+        instance.store.set_epoch_deadline(1);
+        let exchange = instance.store.data().egress.exchange();
+        let operations = instance.bindings.blocks_google_longrunning_operations();
+        let called = operations.call_get(&mut instance.store, &call.name);
+        let ended = tokio::time::timeout(call.timeout() + GRACE, called).await;
+        let mut exchange = exchange.take();
+        exchange.memory = instance.store.data().memory.used();
+        let result = match ended {
+            Err(_) => Err(CallError::Overran),
+            Ok(Err(trap)) => Err(CallError::Aborted(trap)),
+            Ok(Ok(result)) => {
+                if instance.calls_left > 0 && exchange.memory <= KEPT_MEMORY {
+                    self.idle.keep(&call.settings, instance);
+                }
+                result.map_err(|error| failed(error, &mut exchange))
+            }
+        };
+        (result, exchange)
+    }
+
+    /// What can be told of a call before it has an instance.
+    fn check(&self, call: &Call) -> Result<(), CallError> {
+        let known = |variable: &str| {
+            let mut settings = self.manifest.settings.iter();
+            settings.any(|setting| setting.variable == variable)
+        };
+        if let Some((unknown, _)) = call.settings.iter().find(|(variable, _)| !known(variable)) {
+            return Err(CallError::UnknownSetting(unknown.clone()));
+        }
+        self.network.check(call)
+    }
+
+    async fn instance(&self, call: &Call) -> Result<Instance, CallError> {
+        if let Some(instance) = self.idle.take(&call.settings) {
+            self.shared.metrics.instance(InstanceKind::Reused);
+            return Ok(instance);
+        }
+        let memory_limit = self.shared.config.memory_limit;
+        let sandbox = Sandbox::new(self.network.clone(), call, memory_limit);
+        let mut store = Store::new(self.pre.engine(), sandbox);
+        store.limiter(|sandbox| &mut sandbox.memory);
+        // A guest that computes gives way to the other calls at every tick, and can be ended there.
+        store.epoch_deadline_async_yield_and_update(1);
+        let bindings = self
+            .pre
+            .instantiate_async(&mut store)
+            .await
+            .map_err(CallError::Aborted)?;
+        self.shared.metrics.instance(InstanceKind::Fresh);
+        let calls_left = match self.shared.config.instances {
+            Instances::Fresh => 1,
+            Instances::Reused { calls } => calls.get(),
+        };
+        Ok(Instance {
+            store,
+            bindings,
+            calls_left,
+        })
+    }
+
+    /// Asks the source of the host's credential for a token for `service`
+    /// (`apigateway.googleapis.com`), so that one that is down or refuses is known before the first call.
+    /// Tokens are kept: the calls that follow have theirs at once. Without [`Access`](crate::Access)
+    /// there is nothing to ask.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the source, and whether asking again later may help.
+    pub async fn check_access(&self, service: &str) -> Result<(), AccessError> {
+        let access = &self.shared.config.access;
+        let scopes = self.network.scopes(service);
+        access.authorization(&scopes).await.map(|_| ())
+    }
+
+    #[cfg(test)]
+    pub(crate) fn network(&self) -> Arc<Network> {
+        self.network.clone()
+    }
+
+    /// What the block is and needs.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Drops the instances that wait for a further call, and with them their memory.
+    pub fn drop_idle(&self) {
+        self.idle.clear();
+    }
+}
+
+/// Why a call failed, as the host knows it: the block knows nothing of the credential.
+fn failed(error: GetError, exchange: &mut Exchange) -> CallError {
+    if let Some(error) = exchange.no_access.take() {
+        return CallError::Access(error);
+    }
+    let mut error = CallError::from(error);
+    if let (CallError::Permanent(failure) | CallError::Transient(failure), Some(authorization)) =
+        (&mut error, &exchange.authorization)
+    {
+        failure.message = authorization.redact(std::mem::take(&mut failure.message));
+    }
+    error
+}

@@ -1,0 +1,94 @@
+//! What one instance is given: the settings, clocks and randomness, a way out that the manifest grants,
+//! and a wall around its memory.
+
+use std::sync::Arc;
+
+use wasmtime::ResourceLimiter;
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+
+use crate::call::Call;
+use crate::egress::{Egress, Network};
+
+/// The world of one instance.
+pub(crate) struct Sandbox {
+    wasi: WasiCtx,
+    http: WasiHttpCtx,
+    pub egress: Egress,
+    table: ResourceTable,
+    pub memory: Memory,
+}
+
+impl Sandbox {
+    /// For calls with the settings of this one, and `memory_limit` bytes of memory.
+    pub fn new(network: Arc<Network>, call: &Call, memory_limit: usize) -> Sandbox {
+        Sandbox {
+            // Neither files nor sockets nor standard streams; of the environment only the settings.
+            wasi: WasiCtx::builder().envs(&call.settings).build(),
+            http: WasiHttpCtx::new(),
+            egress: Egress::new(network, call),
+            table: ResourceTable::new(),
+            memory: Memory {
+                limit: memory_limit,
+                used: 0,
+            },
+        }
+    }
+}
+
+/// The wall around an instance's memory.
+pub(crate) struct Memory {
+    limit: usize,
+    used: usize,
+}
+
+impl Memory {
+    /// How large the memory is, in bytes. It only grows.
+    pub fn used(&self) -> usize {
+        self.used
+    }
+}
+
+impl ResourceLimiter for Memory {
+    fn memory_growing(
+        &mut self,
+        _: usize,
+        desired: usize,
+        _: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let granted = desired <= self.limit;
+        if granted {
+            self.used = desired;
+        }
+        Ok(granted)
+    }
+
+    fn table_growing(
+        &mut self,
+        _: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        Ok(maximum.is_none_or(|maximum| desired <= maximum))
+    }
+}
+
+impl WasiView for Sandbox {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
+    }
+}
+
+impl WasiHttpView for Sandbox {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView {
+            ctx: &mut self.http,
+            table: &mut self.table,
+            hooks: &mut self.egress,
+        }
+    }
+}
