@@ -92,7 +92,7 @@ pub(crate) struct Egress {
 pub(crate) struct Exchange {
     /// Requests of the block, those that were denied among them.
     pub attempts: u32,
-    /// The host that was asked last.
+    /// The host that was asked last, with its port where that is not the scheme's own.
     pub host: Option<String>,
     /// The credential that was sent last: its text must be in no message.
     pub authorization: Option<Authorization>,
@@ -278,7 +278,7 @@ impl Outgoing {
         let since = Instant::now();
         let sent = shared.connections.send(request, self.options).await;
         let took = since.elapsed();
-        let host = self.head.uri.host().unwrap_or_default();
+        let host = authority(&self.head.uri);
         let status = sent.as_ref().ok().map(|response| response.status());
         shared
             .metrics
@@ -293,6 +293,11 @@ impl Outgoing {
         let response = sent.map_err(wasi_error)?;
         Ok(response.map(|body| body.map_err(wasi_error).boxed_unsync()))
     }
+}
+
+/// The host of a request, with its port where that is not the scheme's own.
+fn authority(uri: &Uri) -> &str {
+    uri.authority().map_or("", Authority::as_str)
 }
 
 type Sent = Result<
@@ -313,10 +318,10 @@ impl WasiHttpHooks for Egress {
         let allowed = self.allows(request.method(), request.uri());
         self.exchange.note(|exchange| {
             exchange.attempts += 1;
-            exchange.host = request.uri().host().map(str::to_owned);
+            exchange.host = Some(authority(request.uri()).to_owned());
         });
         let Some(scopes) = allowed else {
-            tracing::debug!(host = request.uri().host(), "denied");
+            tracing::debug!(host = authority(request.uri()), "denied");
             return Box::new(async { Err(Error::HttpRequestDenied) });
         };
         let options = options.unwrap_or_default();

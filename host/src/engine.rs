@@ -75,5 +75,5 @@ fn cache(folder: &Path) -> Result<Cache, LoadError> {
         .map_err(|error| unusable(error.into()))?;
     let mut config = CacheConfig::new();
     config.with_directory(folder);
-    Cache::new(config).map_err(|error| unusable(error))
+    Cache::new(config).map_err(unusable)
 }

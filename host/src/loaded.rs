@@ -80,7 +80,9 @@ impl LoadedBlock {
         span.record("attempts", exchange.attempts);
         let outcome = observed.ended(&result);
         span.record("outcome", outcome.outcome);
-        span.record("reason", outcome.reason);
+        if !outcome.reason.is_empty() {
+            span.record("reason", outcome.reason);
+        }
         span.in_scope(|| {
             let took = observed.took();
             tracing::debug!(?took, memory = exchange.memory, "call ended");
@@ -138,11 +140,33 @@ impl LoadedBlock {
         self.network.check(call)
     }
 
-    async fn instance(&self, call: &Call) -> Result<Instance, CallError> {
-        if let Some(instance) = self.idle.take(&call.settings) {
-            self.shared.metrics.instance(InstanceKind::Reused);
-            return Ok(instance);
+    /// Makes an instance ready for a call with the settings of this one, as far as instances are reused:
+    /// the call that comes first then has one at once. Else the instance is made and dropped.
+    ///
+    /// # Errors
+    ///
+    /// As [`LoadedBlock::call`], without those of the block.
+    pub async fn prepare(&self, call: &Call) -> Result<(), CallError> {
+        self.check(call)?;
+        let _place = self.shared.admit().await?;
+        let instance = self.instantiate(call).await?;
+        if let Instances::Reused { .. } = self.shared.config.instances {
+            self.idle.keep(&call.settings, instance);
         }
+        Ok(())
+    }
+
+    async fn instance(&self, call: &Call) -> Result<Instance, CallError> {
+        match self.idle.take(&call.settings) {
+            Some(instance) => {
+                self.shared.metrics.instance(InstanceKind::Reused);
+                Ok(instance)
+            }
+            None => self.instantiate(call).await,
+        }
+    }
+
+    async fn instantiate(&self, call: &Call) -> Result<Instance, CallError> {
         let memory_limit = self.shared.config.memory_limit;
         let sandbox = Sandbox::new(self.network.clone(), call, memory_limit);
         let mut store = Store::new(self.pre.engine(), sandbox);

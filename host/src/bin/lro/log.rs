@@ -1,11 +1,10 @@
 //! What `-v` shows: each request with its answer, and each call with its end. It holds no credential, no
 //! name and nothing of an answer.
 
-use std::io;
+use std::io::{self, IsTerminal};
 
 use tracing::Level;
 use tracing_subscriber::filter::Targets;
-use tracing_subscriber::fmt::format::FmtSpan;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -21,7 +20,7 @@ pub fn start(verbose: bool) {
         .with_target("lro", level);
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
-        .with_span_events(FmtSpan::NONE)
+        .with_ansi(io::stderr().is_terminal())
         .with_target(false);
     tracing_subscriber::registry().with(lines).with(ours).init();
 }

@@ -1,0 +1,42 @@
+//! The figures of the host, in one run and side by side: `cargo bench --bench host`.
+//!
+//! Everything goes to one server, a process of its own on loopback with two threads, which gives every
+//! request the same operation. What is compared takes turns, round after round, so that a busy machine
+//! slows all of it; the ratios are the figures, the absolute times the machine's.
+
+mod clients;
+mod flood;
+mod measure;
+mod server;
+mod table;
+
+use std::process::ExitCode;
+
+use tokio::runtime::{Builder, Runtime};
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments.as_slice() {
+        ["serve", ca_file] => two_threads().block_on(server::serve(ca_file)),
+        ["flood", endpoint, calls] => two_threads().block_on(flood::flood(
+            endpoint,
+            calls.parse().expect("a number of calls"),
+        )),
+        ["idle", endpoint, instances] => two_threads().block_on(flood::idle(
+            endpoint,
+            instances.parse().expect("a number of instances"),
+        )),
+        // `cargo bench` adds --bench; what else it is given is for other benches.
+        _ => table::print(&two_threads()),
+    }
+    ExitCode::SUCCESS
+}
+
+fn two_threads() -> Runtime {
+    Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime")
+}

@@ -1,0 +1,178 @@
+//! Runs everything and prints the table.
+
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use operations_host::Instances;
+use tokio::runtime::Runtime;
+
+use crate::clients::{Bare, Client, call, load, reused};
+use crate::measure::{latency, median, throughput};
+use crate::server::Server;
+
+const FLOOD: u32 = 10_000;
+const IN_FLIGHT: usize = 64;
+
+/// Prints each figure as soon as it is there, with what it is held against.
+pub fn print(runtime: &Runtime) {
+    let server = Server::start();
+    let plain = format!("http://{}/v1", server.plain);
+    let tls = format!("https://{}/v1", server.tls);
+    let clients = [
+        Client::Hyper(server.plain.clone()),
+        Client::block(reused(), &plain, None),
+        Client::block(Instances::Fresh, &plain, None),
+        Client::Wasmtime(Arc::new(Bare::new(&plain, None))),
+    ]
+    .map(Arc::new);
+
+    row("", "median", "ratio", "at most/least");
+    let times = runtime.block_on(latency(&clients));
+    let of = |at: usize| micros(times[at]);
+    let ratio = |at: usize| format!("{:.2}", times[at].as_secs_f64() / times[0].as_secs_f64());
+    row("call: hyper, connection kept", &of(0), "1", "");
+    row("call: block, reused instance", &of(1), &ratio(1), "<= 1.5");
+    row("call: block, fresh instance", &of(2), &ratio(2), "<= 2.5");
+    row("call: block on wasmtime as it comes", &of(3), &ratio(3), "");
+
+    let rates = runtime.block_on(throughput(&clients, IN_FLIGHT));
+    let of = |at: usize| format!("{:.0}/s", rates[at]);
+    let ratio = |at: usize| format!("{:.2}", rates[at] / rates[0]);
+    row("64 in flight: hyper", &of(0), "1", "");
+    row("64 in flight: block, reused", &of(1), &ratio(1), ">= 0.5");
+    row("64 in flight: block, fresh", &of(2), &ratio(2), ">= 0.3");
+    row("64 in flight: wasmtime as it comes", &of(3), &ratio(3), "");
+
+    let clients = [
+        Client::Wasmtime(Arc::new(Bare::new(&tls, Some(&server.ca)))),
+        Client::block(reused(), &tls, Some(&server.ca)),
+        Client::block(Instances::Fresh, &tls, Some(&server.ca)),
+    ]
+    .map(Arc::new);
+    let rates = runtime.block_on(throughput(&clients, IN_FLIGHT));
+    let of = |at: usize| format!("{:.0}/s", rates[at]);
+    let ratio = |at: usize| format!("{:.1}", rates[at] / rates[0]);
+    row("64 over TLS: wasmtime as it comes", &of(0), "1", "");
+    row("64 over TLS: block, reused", &of(1), &ratio(1), ">= 5");
+    row("64 over TLS: block, fresh", &of(2), &ratio(2), ">= 5");
+
+    instantiation(runtime, &plain);
+    start_from_cache();
+    let idle = child(&["idle", &plain, "1000"]);
+    row(
+        "an idle warm instance",
+        &format!("{:.0} KiB", idle[0]),
+        "",
+        "",
+    );
+    flood(&server);
+}
+
+fn instantiation(runtime: &Runtime, endpoint: &str) {
+    let block = load(Instances::Fresh, 100, 64, None);
+    let call = call(endpoint);
+    let times = runtime.block_on(async {
+        let mut times = Vec::new();
+        for _ in 0..2000 {
+            let since = Instant::now();
+            block.prepare(&call).await.expect("room");
+            times.push(since.elapsed());
+        }
+        times
+    });
+    row(
+        "an instance made and dropped",
+        &micros(median(times)),
+        "",
+        "<= 15 µs",
+    );
+}
+
+fn start_from_cache() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let start = || {
+        let since = Instant::now();
+        let host = operations_host::Host::with(operations_host::HostConfig {
+            cache: Some(folder.path().to_owned()),
+            ..operations_host::HostConfig::default()
+        });
+        let host = host.expect("the engine runs here");
+        let block = host.load(&operations_host::Block::builtin());
+        let took = since.elapsed();
+        block.expect("the block fits");
+        took
+    };
+    let first = start();
+    row(
+        "start: compiled",
+        &format!("{:.0} ms", first.as_secs_f64() * 1e3),
+        "",
+        "",
+    );
+    let times = (0..21).map(|_| start()).collect();
+    let cached = median::<Duration>(times);
+    row(
+        "start: from the cache",
+        &format!("{:.1} ms", cached.as_secs_f64() * 1e3),
+        "",
+        "< 20 ms",
+    );
+}
+
+/// Calls of 3 s, from one at a time to ten thousand, each number in a process of its own.
+fn flood(server: &Server) {
+    let needed = FLOOD + 100;
+    let open_files = open_file_limit();
+    if open_files < needed {
+        println!(
+            "the open-file limit is {open_files}; {FLOOD} connections need {needed}: `ulimit -n {needed}` first"
+        );
+        return;
+    }
+    let endpoint = format!("http://{}/slow/v1", server.plain);
+    for calls in [1, 10, 100, 1000, FLOOD] {
+        let [took, memory, processor] = child(&["flood", &endpoint, &calls.to_string()])[..] else {
+            panic!("three numbers were expected");
+        };
+        let memory = memory / 1024.0;
+        row(
+            &format!("{calls} calls of 3 s"),
+            &format!("{took:.2} s"),
+            &format!("{memory:.0} MiB, {processor:.0} µs/call"),
+            if calls == FLOOD { "<= 6 s, < 1 GB" } else { "" },
+        );
+    }
+}
+
+/// The numbers that this program prints with these arguments, in a process of its own.
+fn child(arguments: &[&str]) -> Vec<f64> {
+    let this = std::env::current_exe().expect("this program");
+    let output = Command::new(this)
+        .args(arguments)
+        .output()
+        .expect("it starts");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {errors}");
+    let text = String::from_utf8(output.stdout).expect("text");
+    text.split_whitespace()
+        .map(|number| number.parse().expect("a number"))
+        .collect()
+}
+
+fn open_file_limit() -> u32 {
+    let limits = std::fs::read_to_string("/proc/self/limits").expect("Linux");
+    let line = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"));
+    let soft = line.and_then(|line| line.split_whitespace().nth(3));
+    soft.and_then(|soft| soft.parse().ok()).unwrap_or(u32::MAX)
+}
+
+fn micros(time: Duration) -> String {
+    format!("{:.1} µs", time.as_secs_f64() * 1e6)
+}
+
+fn row(what: &str, figure: &str, ratio: &str, held_against: &str) {
+    println!("{what:<37} {figure:>12} {ratio:>20}  {held_against}");
+}
