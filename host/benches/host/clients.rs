@@ -127,6 +127,7 @@ async fn hyper(sender: &mut SendRequest<Empty<Bytes>>, host: &str) {
         .header("accept", "application/json")
         .body(Empty::new())
         .expect("a valid request");
+    sender.ready().await.expect("the connection is kept");
     let response = sender.send_request(request).await.expect("an answer");
     let body = response.into_body().collect().await.expect("a whole body");
     let operation: serde_json::Value = serde_json::from_slice(&body.to_bytes()).expect("JSON");

@@ -3,6 +3,8 @@
 //! Everything goes to one server, a process of its own on loopback with two threads, which gives every
 //! request the same operation. What is compared takes turns, round after round, so that a busy machine
 //! slows all of it; the ratios are the figures, the absolute times the machine's.
+//! `cargo bench --bench host -- call tls` prints two sections of the table: there are `call`, `flight`,
+//! `tls`, `instance`, `start` and `flood`.
 
 mod clients;
 mod flood;
@@ -27,8 +29,12 @@ fn main() -> ExitCode {
             endpoint,
             instances.parse().expect("a number of instances"),
         )),
-        // `cargo bench` adds --bench; what else it is given is for other benches.
-        _ => table::print(&two_threads()),
+        // `cargo bench` adds --bench.
+        sections => {
+            let named = |argument: &&&str| !argument.starts_with('-');
+            let sections: Vec<&str> = sections.iter().filter(named).copied().collect();
+            table::print(&two_threads(), &sections);
+        }
     }
     ExitCode::SUCCESS
 }

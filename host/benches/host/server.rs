@@ -11,9 +11,9 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto;
 use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
@@ -111,7 +111,7 @@ pub async fn serve(ca_file: &str) {
     tokio::spawn(async move {
         while let Ok((stream, _)) = plain.accept().await {
             stream.set_nodelay(true).expect("a socket");
-            tokio::spawn(connection(stream));
+            tokio::spawn(connection(stream, false));
         }
     });
     tokio::spawn(async move {
@@ -120,7 +120,8 @@ pub async fn serve(ca_file: &str) {
             let acceptor = acceptor.clone();
             tokio::spawn(async move {
                 if let Ok(stream) = acceptor.accept(stream).await {
-                    connection(stream).await;
+                    let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                    connection(stream, is_http2).await;
                 }
             });
         }
@@ -128,11 +129,21 @@ pub async fn serve(ca_file: &str) {
     let _ = tokio::io::stdin().read(&mut [0]).await;
 }
 
-async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, is_http2: bool) {
+    let stream = TokioIo::new(stream);
     // A client that goes away is no fault of the server's.
-    let _ = auto::Builder::new(TokioExecutor::new())
-        .serve_connection(TokioIo::new(stream), service_fn(answer))
-        .await;
+    let _ = match is_http2 {
+        true => {
+            http2::Builder::new(TokioExecutor::new())
+                .serve_connection(stream, service_fn(answer))
+                .await
+        }
+        false => {
+            http1::Builder::new()
+                .serve_connection(stream, service_fn(answer))
+                .await
+        }
+    };
 }
 
 async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {

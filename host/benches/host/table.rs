@@ -14,40 +14,75 @@ use crate::server::Server;
 const FLOOD: u32 = 10_000;
 const IN_FLIGHT: usize = 64;
 
-/// Prints each figure as soon as it is there, with what it is held against.
-pub fn print(runtime: &Runtime) {
+/// Prints each figure as soon as it is there, with what it is held against. Without sections, all of them.
+pub fn print(runtime: &Runtime, sections: &[&str]) {
     let server = Server::start();
     let plain = format!("http://{}/v1", server.plain);
     let tls = format!("https://{}/v1", server.tls);
+    let wanted = |section: &str| sections.is_empty() || sections.contains(&section);
+    row("", "median", "ratio", "at most/least");
+    if wanted("call") {
+        one_at_a_time(runtime, in_the_clear(&server, &plain));
+    }
+    if wanted("flight") {
+        in_flight(runtime, &in_the_clear(&server, &plain));
+    }
+    if wanted("tls") {
+        over_tls(runtime, &server, &tls);
+    }
+    if wanted("instance") {
+        instantiation(runtime, &plain);
+        let idle = child(&["idle", &plain, "1000"]);
+        row(
+            "an idle warm instance",
+            &format!("{:.0} KiB", idle[0]),
+            "",
+            "",
+        );
+    }
+    if wanted("start") {
+        start_from_cache();
+    }
+    if wanted("flood") {
+        flood(&server);
+    }
+}
+
+fn in_the_clear(server: &Server, endpoint: &str) -> Vec<Arc<Client>> {
     let clients = [
         Client::Hyper(server.plain.clone()),
-        Client::block(reused(), &plain, None),
-        Client::block(Instances::Fresh, &plain, None),
-        Client::Wasmtime(Arc::new(Bare::new(&plain, None))),
-    ]
-    .map(Arc::new);
+        Client::block(reused(), endpoint, None),
+        Client::block(Instances::Fresh, endpoint, None),
+        Client::Wasmtime(Arc::new(Bare::new(endpoint, None))),
+    ];
+    clients.map(Arc::new).into()
+}
 
-    row("", "median", "ratio", "at most/least");
-    let times = runtime.block_on(latency(&clients));
+fn one_at_a_time(runtime: &Runtime, clients: Vec<Arc<Client>>) {
+    let times = on_a_thread_of(runtime, async move { latency(&clients).await });
     let of = |at: usize| micros(times[at]);
     let ratio = |at: usize| format!("{:.2}", times[at].as_secs_f64() / times[0].as_secs_f64());
     row("call: hyper, connection kept", &of(0), "1", "");
     row("call: block, reused instance", &of(1), &ratio(1), "<= 1.5");
     row("call: block, fresh instance", &of(2), &ratio(2), "<= 2.5");
     row("call: block on wasmtime as it comes", &of(3), &ratio(3), "");
+}
 
-    let rates = runtime.block_on(throughput(&clients, IN_FLIGHT));
+fn in_flight(runtime: &Runtime, clients: &[Arc<Client>]) {
+    let rates = runtime.block_on(throughput(clients, IN_FLIGHT));
     let of = |at: usize| format!("{:.0}/s", rates[at]);
     let ratio = |at: usize| format!("{:.2}", rates[at] / rates[0]);
     row("64 in flight: hyper", &of(0), "1", "");
     row("64 in flight: block, reused", &of(1), &ratio(1), ">= 0.5");
     row("64 in flight: block, fresh", &of(2), &ratio(2), ">= 0.3");
     row("64 in flight: wasmtime as it comes", &of(3), &ratio(3), "");
+}
 
+fn over_tls(runtime: &Runtime, server: &Server, endpoint: &str) {
     let clients = [
-        Client::Wasmtime(Arc::new(Bare::new(&tls, Some(&server.ca)))),
-        Client::block(reused(), &tls, Some(&server.ca)),
-        Client::block(Instances::Fresh, &tls, Some(&server.ca)),
+        Client::Wasmtime(Arc::new(Bare::new(endpoint, Some(&server.ca)))),
+        Client::block(reused(), endpoint, Some(&server.ca)),
+        Client::block(Instances::Fresh, endpoint, Some(&server.ca)),
     ]
     .map(Arc::new);
     let rates = runtime.block_on(throughput(&clients, IN_FLIGHT));
@@ -56,23 +91,21 @@ pub fn print(runtime: &Runtime) {
     row("64 over TLS: wasmtime as it comes", &of(0), "1", "");
     row("64 over TLS: block, reused", &of(1), &ratio(1), ">= 5");
     row("64 over TLS: block, fresh", &of(2), &ratio(2), ">= 5");
+}
 
-    instantiation(runtime, &plain);
-    start_from_cache();
-    let idle = child(&["idle", &plain, "1000"]);
-    row(
-        "an idle warm instance",
-        &format!("{:.0} KiB", idle[0]),
-        "",
-        "",
-    );
-    flood(&server);
+/// Runs it on one of the two threads, and not on this one, which would be a third.
+fn on_a_thread_of<T: Send + 'static>(
+    runtime: &Runtime,
+    work: impl Future<Output = T> + Send + 'static,
+) -> T {
+    let work = runtime.spawn(work);
+    runtime.block_on(work).expect("no call fails")
 }
 
 fn instantiation(runtime: &Runtime, endpoint: &str) {
     let block = load(Instances::Fresh, 100, 64, None);
     let call = call(endpoint);
-    let times = runtime.block_on(async {
+    let times = on_a_thread_of(runtime, async move {
         let mut times = Vec::new();
         for _ in 0..2000 {
             let since = Instant::now();
