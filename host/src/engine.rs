@@ -18,6 +18,12 @@ const KEPT_RESIDENT: usize = 1024 * 1024;
 /// How many freed memories, tables and stacks keep that much at a time.
 const WARM_SLOTS: u32 = 256;
 
+/// Address space for a memory of 32 bits whole: its addresses need no check then.
+const WHOLE_MEMORY: u64 = 4 << 30;
+
+/// How much address space may be reserved: half of what a process has on a machine of 48 bits.
+const ADDRESS_SPACE: u64 = 64 << 40;
+
 /// The stack of a call, in bytes: its frames in the block, and in the host behind it.
 const STACK: usize = 512 * 1024;
 
@@ -44,7 +50,7 @@ pub(crate) fn engine(config: &HostConfig) -> Result<Engine, LoadError> {
     let mut engine = Config::new();
     engine
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
-        .memory_reservation(config.memory_limit as u64)
+        .memory_reservation(reservation(config, instances))
         .async_stack_size(STACK)
         .max_wasm_stack(STACK / 2)
         .epoch_interruption(true);
@@ -52,6 +58,14 @@ pub(crate) fn engine(config: &HostConfig) -> Result<Engine, LoadError> {
         engine.cache(Some(cache(folder)?));
     }
     Engine::new(&engine).map_err(LoadError::Engine)
+}
+
+/// The address space for the memory of one instance.
+fn reservation(config: &HostConfig, instances: u32) -> u64 {
+    match WHOLE_MEMORY * u64::from(instances) <= ADDRESS_SPACE {
+        true => WHOLE_MEMORY,
+        false => config.memory_limit as u64,
+    }
 }
 
 /// How many instances may wait for a further call.

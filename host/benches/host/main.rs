@@ -4,7 +4,7 @@
 //! request the same operation. What is compared takes turns, round after round, so that a busy machine
 //! slows all of it; the ratios are the figures, the absolute times the machine's.
 //! `cargo bench --bench host -- call tls` prints two sections of the table: there are `call`, `flight`,
-//! `tls`, `instance`, `start` and `flood`.
+//! `tls`, `instance`, `start` and `flood`; `reused` and `fresh` run one alone, for a profiler.
 
 mod clients;
 mod flood;
@@ -15,6 +15,10 @@ mod table;
 use std::process::ExitCode;
 
 use tokio::runtime::{Builder, Runtime};
+
+/// The allocator that `lro` has, for all that is compared.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -41,7 +45,7 @@ fn main() -> ExitCode {
 
 fn two_threads() -> Runtime {
     Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(std::env::var("T").map_or(2, |t| t.parse().unwrap()))
         .enable_all()
         .build()
         .expect("a runtime")

@@ -20,6 +20,15 @@ pub fn print(runtime: &Runtime, sections: &[&str]) {
     let plain = format!("http://{}/v1", server.plain);
     let tls = format!("https://{}/v1", server.tls);
     let wanted = |section: &str| sections.is_empty() || sections.contains(&section);
+    // One alone, to be looked at by a profiler.
+    for (section, instances) in [("reused", reused()), ("fresh", Instances::Fresh)] {
+        if sections.contains(&section) {
+            let client = Arc::new(Client::block(instances, &plain, None));
+            let rates = runtime.block_on(throughput(&[client], IN_FLIGHT));
+            println!("{section}: {:.0}/s", rates[0]);
+            return;
+        }
+    }
     row("", "median", "ratio", "at most/least");
     if wanted("call") {
         one_at_a_time(runtime, in_the_clear(&server, &plain));
