@@ -1,12 +1,14 @@
 //! Whether a component and its manifest are what this host runs: looked at before any call.
 
 use wasmtime::Engine;
-use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{Component, InstancePre};
 
+use crate::bindings::{GetError, Outputs};
 use crate::host::LoadError;
 use crate::manifest::Manifest;
 use crate::outputs::FIELDS;
+use crate::sandbox::Sandbox;
 
 /// The WIT package of the contract, with the version that this host was built for.
 pub(crate) const PACKAGE: &str = "blocks:google-longrunning@1.0.0";
@@ -70,6 +72,23 @@ pub(crate) fn component(engine: &Engine, bytes: &[u8]) -> Result<Component, Load
         });
     }
     Ok(component)
+}
+
+/// Checks the types of the function, which the generated bindings do with the first call. What they use
+/// for it is not in wasmtime's documentation; its version is pinned.
+pub(crate) fn types(pre: &InstancePre<Sandbox>) -> Result<(), LoadError> {
+    let (component, engine) = (pre.component(), pre.engine());
+    let exports = component.component_type();
+    let export = exports.get_export(engine, &format!("{INTERFACE}@{VERSION}"));
+    let Some(ComponentItem::ComponentInstance(interface)) = export.map(|export| export.ty) else {
+        return Ok(());
+    };
+    let get = interface.get_export(engine, "get");
+    let Some(ComponentItem::ComponentFunc(get)) = get.map(|export| export.ty) else {
+        return Ok(());
+    };
+    get.typecheck::<(&str,), (Result<Outputs, GetError>,)>(&pre.instance_type())
+        .map_err(LoadError::OtherContract)
 }
 
 /// Checks that a manifest describes a block of this contract, and agrees with itself.

@@ -213,6 +213,7 @@ impl Host {
             .linker
             .instantiate_pre(&component)
             .map_err(LoadError::OtherContract)?;
+        contract::types(&pre)?;
         let pre = BlockPre::new(pre).map_err(LoadError::OtherContract)?;
         let network = Network::new(self.shared.clone(), &block.manifest);
         Ok(LoadedBlock::new(
