@@ -9,6 +9,7 @@ use http::header::AUTHORIZATION;
 use http::uri::{Authority, Scheme};
 use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Empty};
+use percent_encoding::percent_decode_str;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 use crate::access::{AccessError, Authorization, Scopes};
@@ -258,8 +259,11 @@ impl Outgoing {
     }
 
     async fn ask_with(&self, authorization: &Authorization) -> Result<Response<WasiBody>, Error> {
-        // A flow's data that holds the credential is not sent: URLs are logged on their way.
-        if authorization.is_in(&self.head.uri.to_string()) {
+        // A flow's data that holds the credential is not sent: URLs are logged on their way. The block
+        // has percent-encoded what a name holds, so that a token with a `/` or `+` is spelled otherwise.
+        let url = self.head.uri.to_string();
+        let decoded = percent_decode_str(&url).decode_utf8_lossy();
+        if authorization.is_in(&url) || authorization.is_in(&decoded) {
             return Err(Error::HttpRequestDenied);
         }
         let mut headers = self.head.headers.clone();
