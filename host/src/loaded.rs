@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::Instrument;
-use wasmtime::Store;
+use wasmtime::{Store, UpdateDeadline};
 
 use crate::access::AccessError;
 use crate::bindings::{BlockPre, GetError, Outputs};
@@ -171,8 +171,13 @@ impl LoadedBlock {
         let sandbox = Sandbox::new(self.network.clone(), call, memory_limit);
         let mut store = Store::new(self.pre.engine(), sandbox);
         store.limiter(|sandbox| &mut sandbox.memory);
-        // A guest that computes gives way to the other calls at every tick, and can be ended there.
-        store.epoch_deadline_async_yield_and_update(1);
+        // A guest that computes gives way to the other calls at every tick, and can be ended there. It is
+        // tokio that it yields to: a task that wakes itself, as wasmtime's own yield does, keeps the
+        // runtime from looking at its sockets for 61 turns.
+        store.epoch_deadline_callback(|_| {
+            let turn = Box::pin(tokio::task::yield_now());
+            Ok(UpdateDeadline::YieldCustom(1, turn))
+        });
         let bindings = self
             .pre
             .instantiate_async(&mut store)

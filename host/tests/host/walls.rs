@@ -182,7 +182,7 @@ async fn a_block_that_loops_is_ended_and_the_calls_beside_it_go_on() {
         async move { loops.call(&call).await }
     });
     crate::until(|| metric(&host, "operations_calls_in_flight") == 1).await;
-    for _ in 0..3 {
+    for _ in 0..10 {
         assert!(get.call(&call(&server)).await.unwrap().done);
     }
     assert!(!looping.is_finished());
