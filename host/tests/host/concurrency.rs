@@ -6,6 +6,7 @@ use operations_host::{Call, CallError, Host, LoadedBlock, Outputs};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::common::PATIENCE;
 use crate::common::server::Server;
 use crate::{call, load_for, metric, until};
 
@@ -20,6 +21,12 @@ fn waiting(host: &Host) -> u64 {
 fn start(get: &Arc<LoadedBlock>, call: Call) -> JoinHandle<Result<Outputs, CallError>> {
     let get = get.clone();
     tokio::spawn(async move { get.call(&call).await })
+}
+
+/// What ends without the gate's help, or the test does.
+async fn soon<T>(future: impl Future<Output = T>) -> T {
+    let ended = tokio::time::timeout(PATIENCE, future).await;
+    ended.expect("it waits for something")
 }
 
 fn is_stopped(result: &Result<Outputs, CallError>) -> bool {
@@ -115,7 +122,7 @@ async fn stopping_waits_for_what_runs_and_refuses_what_waits_and_what_comes() {
 
     let mut stop = Box::pin(host.stop());
     assert!(polled(&mut stop).await.is_none());
-    let new = get.call(&call(&server)).await;
+    let new = soon(get.call(&call(&server))).await;
     assert!(is_stopped(&new), "{new:?}");
     assert_eq!(
         new.unwrap_err().to_string(),
@@ -125,7 +132,7 @@ async fn stopping_waits_for_what_runs_and_refuses_what_waits_and_what_comes() {
 
     gate.add_permits(1);
     for call in queued {
-        let result = call.await.unwrap();
+        let result = soon(call).await.unwrap();
         assert!(is_stopped(&result), "{result:?}");
     }
     assert!(polled(&mut stop).await.is_none(), "one still runs");
@@ -146,7 +153,7 @@ async fn stopping_waits_for_what_runs_and_refuses_what_waits_and_what_comes() {
 
     // Again, and with nothing to wait for.
     host.stop().await;
-    assert!(is_stopped(&get.call(&call(&server)).await));
+    assert!(is_stopped(&soon(get.call(&call(&server))).await));
 }
 
 /// What a future gives when it is polled once.
@@ -170,7 +177,7 @@ async fn a_host_goes_on_stopping_when_nobody_waits_for_it() {
     let mut stop = Box::pin(host.stop());
     assert!(polled(&mut stop).await.is_none());
     drop(stop);
-    assert!(is_stopped(&get.call(&call(&server)).await));
+    assert!(is_stopped(&soon(get.call(&call(&server))).await));
     // To end calls at once, drop their futures.
     running.abort();
     host.stop().await;
