@@ -18,6 +18,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Gets the latest state of long-running operations, through the Get block
 #[derive(Parser)]
 #[command(name = "lro", version, after_help = EXIT_CODES)]
@@ -43,24 +46,32 @@ enum Command {
     Demo(demo::Demo),
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    log::start(arguments.verbose);
-    let done = match arguments.command {
-        Command::Get(get) => get.run().await,
-        Command::Wait(wait) => wait.run().await,
-        Command::Poll(poll) => poll.run().await,
-        Command::Services(services) => services.run(),
-        Command::Emulate(emulate) => emulate.run().await,
-        Command::Demo(demo) => demo.run().await,
-    };
+    let done = log::start(arguments.verbose).and_then(|log| {
+        let runtime = tokio::runtime::Runtime::new()
+            .map_err(|error| Stop::permanent(format!("this machine has no runtime: {error}")))?;
+        let done = runtime.block_on(run(arguments.command));
+        let sent = log.end();
+        done.and_then(|code| sent.map(|()| code))
+    });
     match done {
         Ok(code) => code,
         Err(Stop { code, message }) => {
             print::error_line(&format!("error: {message}"));
             ExitCode::from(code)
         }
+    }
+}
+
+async fn run(command: Command) -> Result<ExitCode, Stop> {
+    match command {
+        Command::Get(get) => get.run().await,
+        Command::Wait(wait) => wait.run().await,
+        Command::Poll(poll) => poll.run().await,
+        Command::Services(services) => services.run(),
+        Command::Emulate(emulate) => emulate.run().await,
+        Command::Demo(demo) => demo.run().await,
     }
 }
 
