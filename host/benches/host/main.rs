@@ -45,7 +45,7 @@ fn main() -> ExitCode {
 
 fn two_threads() -> Runtime {
     Builder::new_multi_thread()
-        .worker_threads(std::env::var("T").map_or(2, |t| t.parse().unwrap()))
+        .worker_threads(2)
         .enable_all()
         .build()
         .expect("a runtime")

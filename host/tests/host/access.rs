@@ -104,7 +104,10 @@ async fn a_token_that_is_refused_is_replaced_and_the_request_asked_once_more() {
     let requests = |status| {
         metric(
             &host,
-            &format!(r#"operations_requests_total{{host="127.0.0.1",status="{status}"}}"#),
+            &format!(
+                r#"operations_requests_total{{host="{}",status="{status}"}}"#,
+                server.address
+            ),
         )
     };
     let refused = requests(401);

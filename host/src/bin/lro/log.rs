@@ -93,6 +93,8 @@ mod otel {
         {
             return Ok(None);
         }
+        // The exporter's HTTP client takes the process's own; where one is set already, that one is used.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let exporter = SpanExporter::builder()
             .with_http()
             .build()
