@@ -109,7 +109,9 @@ impl CallError {
         }
     }
 
-    /// Whether asking again later may help.
+    /// Whether asking again later may help, as far as it is known: not for [`CallError::Stopped`], which
+    /// asks for another host, nor for [`CallError::Overran`] and [`CallError::Aborted`], which are bugs of
+    /// a block or an answer too large for its memory.
     pub fn is_transient(&self) -> bool {
         match self {
             CallError::Transient(_) => true,

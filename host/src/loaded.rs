@@ -55,7 +55,8 @@ impl LoadedBlock {
     ///
     /// Each call is a span `call` of `tracing`, with `service` (the host that was asked), `attempts`,
     /// `outcome` and `reason`, and counts in [`Host::metrics`](crate::Host::metrics). Neither holds a
-    /// credential, a name or a part of an answer.
+    /// credential, a name or a part of an answer; wasmtime's own crates log names at TRACE, so subscribe
+    /// to `operations_host` alone. The span of a call that was dropped has no `outcome`.
     ///
     /// # Errors
     ///
@@ -162,7 +163,8 @@ impl LoadedBlock {
                 self.shared.metrics.instance(InstanceKind::Reused);
                 Ok(instance)
             }
-            None => self.instantiate(call).await,
+            // Boxed, so that a call in flight does not hold the room that this takes.
+            None => Box::pin(self.instantiate(call)).await,
         }
     }
 

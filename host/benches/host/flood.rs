@@ -1,7 +1,9 @@
 //! Many calls in one process: its memory, its time.
 
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use operations_host::Instances;
 use tokio::task::JoinSet;
@@ -9,10 +11,15 @@ use tokio::task::JoinSet;
 use crate::clients::{call, load, reused};
 
 /// So many calls at once, to a server that takes its time. Prints the seconds, the peak memory in
-/// kibibytes, and the processor time per call in microseconds.
-pub async fn flood(endpoint: &str, calls: u32) {
-    let block = Arc::new(load(Instances::Fresh, calls, calls as usize, None));
+/// kibibytes, what of it is this process's own, and the processor time per call in microseconds.
+///
+/// The kernel counts a page of the block's data, which instances share until they write to it, once for
+/// each of them; what is the process's own is without those.
+pub async fn flood(endpoint: &str, calls: u32, ca: Option<&Path>) {
+    let block = Arc::new(load(Instances::Fresh, calls, calls as usize, ca));
     let call = call(endpoint);
+    let own = Arc::new(AtomicU64::new(0));
+    let watched = tokio::spawn(watch(own.clone()));
     let processor = processor_time();
     let since = Instant::now();
     let mut tasks = JoinSet::new();
@@ -31,7 +38,17 @@ pub async fn flood(endpoint: &str, calls: u32) {
     }
     let took = since.elapsed().as_secs_f64();
     let processor = (processor_time() - processor) * 1e6 / f64::from(calls);
-    println!("{took} {} {processor}", status("VmHWM"));
+    watched.abort();
+    let own = own.load(Ordering::Relaxed);
+    println!("{took} {} {own} {processor}", status("VmHWM"));
+}
+
+/// Keeps the largest memory that is this process's own, in kibibytes.
+async fn watch(largest: Arc<AtomicU64>) {
+    loop {
+        largest.fetch_max(status("RssAnon") as u64, Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 /// So many instances that wait for a call. Prints the memory of one in kibibytes.

@@ -12,6 +12,7 @@ mod measure;
 mod server;
 mod table;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use tokio::runtime::{Builder, Runtime};
@@ -25,9 +26,10 @@ fn main() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
         ["serve", ca_file] => two_threads().block_on(server::serve(ca_file)),
-        ["flood", endpoint, calls] => two_threads().block_on(flood::flood(
+        ["flood", endpoint, calls, ca @ ..] => two_threads().block_on(flood::flood(
             endpoint,
             calls.parse().expect("a number of calls"),
+            ca.first().map(Path::new),
         )),
         ["idle", endpoint, instances] => two_threads().block_on(flood::idle(
             endpoint,

@@ -135,6 +135,7 @@ async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static
     let _ = match is_http2 {
         true => {
             http2::Builder::new(TokioExecutor::new())
+                .max_concurrent_streams(100)
                 .serve_connection(stream, service_fn(answer))
                 .await
         }

@@ -172,19 +172,27 @@ fn flood(server: &Server) {
         );
         return;
     }
-    let endpoint = format!("http://{}/slow/v1", server.plain);
+    let plain = format!("http://{}/slow/v1", server.plain);
+    let tls = format!("https://{}/slow/v1", server.tls);
+    let ca = server.ca.to_str().expect("a path in UTF-8");
     for calls in [1, 10, 100, 1000, FLOOD] {
-        let [took, memory, processor] = child(&["flood", &endpoint, &calls.to_string()])[..] else {
-            panic!("three numbers were expected");
-        };
-        let memory = memory / 1024.0;
-        row(
-            &format!("{calls} calls of 3 s"),
-            &format!("{took:.2} s"),
-            &format!("{memory:.0} MiB, {processor:.0} µs/call"),
-            if calls == FLOOD { "<= 6 s, < 1 GB" } else { "" },
-        );
+        slow_calls("HTTP/1.1", calls, &[&plain, &calls.to_string()]);
     }
+    slow_calls("HTTP/2", FLOOD, &[&tls, &FLOOD.to_string(), ca]);
+}
+
+fn slow_calls(protocol: &str, calls: u32, arguments: &[&str]) {
+    let arguments = [&["flood"], arguments].concat();
+    let [took, memory, own, processor] = child(&arguments)[..] else {
+        panic!("four numbers were expected");
+    };
+    let (memory, own) = (memory / 1024.0, own / 1024.0);
+    row(
+        &format!("{calls} calls of 3 s, {protocol}"),
+        &format!("{took:.2} s"),
+        &format!("{memory:.0} MiB ({own:.0} own), {processor:.0} µs/call"),
+        if calls == FLOOD { "<= 6 s, < 1 GB" } else { "" },
+    );
 }
 
 /// The numbers that this program prints with these arguments, in a process of its own.

@@ -148,10 +148,9 @@ async fn lease(
     let Some(slot) = opening.slot() else {
         return Err(SendError::Internal("no place for a connection".into()));
     };
-    match connector
-        .open(&host.destination, connect_deadline, slot)
-        .await
-    {
+    // Boxed, so that a request in flight does not hold the room that this takes.
+    let opened = Box::pin(connector.open(&host.destination, connect_deadline, slot));
+    match opened.await {
         Ok(opened) => Ok(opening.succeeded(opened)),
         Err(error) => {
             opening.failed(&error);

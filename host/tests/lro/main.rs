@@ -4,6 +4,8 @@
 mod common;
 
 mod get;
+#[cfg(feature = "otel")]
+mod otel;
 mod poll;
 
 use std::path::Path;

@@ -48,17 +48,18 @@ pub fn start(verbose: bool) -> Result<Log, Stop> {
 }
 
 impl Log {
-    /// Sends what has not been sent.
-    pub fn end(self) -> Result<(), Stop> {
+    /// Sends what has not been sent. A collector that is not there is a warning: it changes nothing of
+    /// what the command came to.
+    pub fn end(self) {
         #[cfg(feature = "otel")]
         if let Some(exporter) = self.exporter {
-            exporter.shutdown().map_err(|error| {
-                Stop::transient(format!(
-                    "the spans could not be sent to OTEL_EXPORTER_OTLP_ENDPOINT: {error}"
-                ))
-            })?;
+            // `shutdown` does not tell what became of the last spans, `force_flush` does.
+            if let Err(error) = exporter.force_flush().and(exporter.shutdown()) {
+                crate::print::error_line(&format!(
+                    "warning: the spans could not be sent to OTEL_EXPORTER_OTLP_ENDPOINT: {error}"
+                ));
+            }
         }
-        Ok(())
     }
 }
 

@@ -52,8 +52,8 @@ fn main() -> ExitCode {
         let runtime = tokio::runtime::Runtime::new()
             .map_err(|error| Stop::permanent(format!("this machine has no runtime: {error}")))?;
         let done = runtime.block_on(run(arguments.command));
-        let sent = log.end();
-        done.and_then(|code| sent.map(|()| code))
+        log.end();
+        done
     });
     match done {
         Ok(code) => code,
