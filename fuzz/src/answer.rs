@@ -1,0 +1,359 @@
+//! Answers that are no 200 with an operation. An input is an HTTP answer: a line with the status, a line
+//! per header field, an empty line, and the body.
+
+use operations_get::answer::{self, Answer};
+use operations_get::bindings::{Failure, GetError, Reason, ServiceError};
+
+use crate::choices::{Choices, text_of};
+use crate::grammar;
+use crate::message;
+use crate::name;
+use crate::operation::{in_order, object, string, value};
+use crate::read;
+use crate::retry::{self, Expected};
+
+/// Runs one input.
+pub fn check(input: &[u8]) {
+    let text = text_of(input, make);
+    let (head, body) = split(&text);
+    let head = String::from_utf8_lossy(head);
+    let field = |name: &str| {
+        let fields = head.lines().skip(1).filter_map(|line| line.split_once(':'));
+        let of_name = fields.filter(|(other, _)| other.trim().eq_ignore_ascii_case(name));
+        let values: Vec<&str> = of_name.map(|(_, value)| value.trim()).collect();
+        (!values.is_empty()).then(|| values.join(", "))
+    };
+    let status = head.split_ascii_whitespace().nth(1);
+    let status = status.and_then(|status| status.parse().ok()).unwrap_or(500);
+    let case = Case {
+        status,
+        encoding: field("content-encoding"),
+        retry_after: field("retry-after"),
+        date: field("date"),
+        body,
+    };
+    case.check(&text);
+}
+
+fn split(text: &[u8]) -> (&[u8], &[u8]) {
+    for at in 0..text.len() {
+        for end in [&b"\r\n\r\n"[..], b"\n\n"] {
+            if text[at..].starts_with(end) {
+                return (&text[..at], &text[at + end.len()..]);
+            }
+        }
+    }
+    (text, b"")
+}
+
+struct Case<'a> {
+    status: u16,
+    encoding: Option<String>,
+    retry_after: Option<String>,
+    date: Option<String>,
+    body: &'a [u8],
+}
+
+impl Case<'_> {
+    fn check(&self, came: &[u8]) {
+        let settings = name::settings(["apigateway.googleapis.com", "", ""]);
+        let name = "projects/p/locations/l/operations/o";
+        let request = name::ask(name, &settings).expect("the name is good");
+        let answer = Answer {
+            status: self.status,
+            content_encoding: self.encoding.clone(),
+            retry_after: self.retry_after.clone(),
+            date: self.date.clone(),
+            body: self.body.to_vec(),
+        };
+        let is_plain = self.encoding.as_deref().is_none_or(|encoding| {
+            let mut codings = encoding.split(',').map(str::trim);
+            codings.all(|coding| coding.eq_ignore_ascii_case("identity"))
+        });
+        let failure = match answer::read(&request, answer) {
+            Ok(body) => {
+                assert!(self.status == 200 && is_plain);
+                assert_eq!(body, self.body);
+                return;
+            }
+            Err(failure) => failure.without(settings.credential.as_ref()),
+        };
+        message::check(&failure, came);
+        assert!(
+            failure.message.contains(&request.authority),
+            "{}",
+            failure.message
+        );
+        assert!(
+            failure.message.contains(&request.path),
+            "{}",
+            failure.message
+        );
+        assert_eq!(failure.http_status, Some(self.status));
+        if self.status == 200 {
+            assert!(!is_plain);
+            assert_eq!(failure.reason, Reason::NotAnOperation);
+            return;
+        }
+        let text = std::str::from_utf8(self.body).ok().filter(|_| is_plain);
+        let said = text.and_then(|text| said(text, self.status));
+        assert_eq!(failure.service_error, said);
+        if let (Some(text), Some(said)) = (text, &failure.service_error) {
+            check_slices(text, said);
+        }
+        let is_json = std::str::from_utf8(self.body).is_ok_and(grammar::is_json);
+        self.check_reason(&failure, said.as_ref(), is_json);
+        self.check_wait(&failure, said.as_ref());
+    }
+
+    /// The contract's table of answers.
+    fn check_reason(&self, failure: &Failure, said: Option<&ServiceError>, is_json: bool) {
+        let is_aborted = said.is_some_and(|said| said.status == "ABORTED");
+        let (reason, is_permanent) = match self.status {
+            201..=299 => (Reason::NotAnOperation, true),
+            300..=399 => (Reason::Redirected, true),
+            401 => (Reason::Unauthenticated, true),
+            403 => (Reason::PermissionDenied, true),
+            404 if !is_json && said.is_none() => (Reason::WrongAddress, true),
+            404 | 410 => (Reason::NotFound, true),
+            408 => (Reason::Timeout, false),
+            409 if is_aborted => (Reason::Aborted, false),
+            429 => (Reason::QuotaExceeded, false),
+            400..=499 => (Reason::Rejected, true),
+            501 => (Reason::ServiceFault, true),
+            502..=504 => (Reason::Unavailable, false),
+            500..=599 => (Reason::ServiceFault, false),
+            // No status of HTTP.
+            _ => return,
+        };
+        assert_eq!(failure.reason, reason, "HTTP status {}", self.status);
+        let case = GetError::from(failure.clone());
+        assert_eq!(matches!(case, GetError::Permanent(_)), is_permanent);
+        let is_tried_again = operations_get::retry::is_tried_again(failure);
+        assert_eq!(is_tried_again, self.status == 503);
+    }
+
+    /// The larger of `Retry-After` and `RetryInfo`.
+    fn check_wait(&self, failure: &Failure, said: Option<&ServiceError>) {
+        let delay = said.and_then(|said| {
+            let text = said.details.iter().find_map(|detail| {
+                let members = read::object(detail)?;
+                let of_type = decoded(read::first(&members, "@type")?);
+                let is_info =
+                    of_type == "google.rpc.RetryInfo" || of_type.ends_with("/google.rpc.RetryInfo");
+                is_info.then(|| read::first(&members, "retryDelay"))?
+            })?;
+            retry::expected_delay(&decoded(text))
+        });
+        let after = match &self.retry_after {
+            None => None,
+            Some(after) => match retry::expected_after(after, self.date.as_deref()) {
+                Expected::Is(ms) => ms,
+                Expected::AtMost => return assert!(failure.retry_after_ms >= delay),
+            },
+        };
+        assert_eq!(failure.retry_after_ms, after.max(delay));
+    }
+}
+
+fn check_slices(body: &str, said: &ServiceError) {
+    assert!(grammar::is_bare_json(&said.error), "{}", said.error);
+    in_order([&*said.error], body);
+    assert!(
+        said.details
+            .iter()
+            .all(|detail| grammar::is_bare_json(detail))
+    );
+    in_order(said.details.iter().map(String::as_str), &said.error);
+}
+
+/// The names of `google.rpc.Code`, by number.
+const CODES: &str = "OK CANCELLED UNKNOWN INVALID_ARGUMENT DEADLINE_EXCEEDED NOT_FOUND ALREADY_EXISTS \
+                     PERMISSION_DENIED RESOURCE_EXHAUSTED FAILED_PRECONDITION ABORTED OUT_OF_RANGE \
+                     UNIMPLEMENTED INTERNAL UNAVAILABLE DATA_LOSS UNAUTHENTICATED";
+
+/// What the service said, on another reading of JSON: v2, v1, without `status`, wrapped in an array, a
+/// bare `Status`, OAuth's.
+fn said(body: &str, http_status: u16) -> Option<ServiceError> {
+    let around = match read::array(body) {
+        Some(elements) => *elements.first()?,
+        None => body.trim_matches([' ', '\t', '\n', '\r', '\u{c}']),
+    };
+    let outer = read::object(around)?;
+    let has = |key: &str| read::first(&outer, key).is_some();
+    let error = match read::first(&outer, "error") {
+        Some(error) if read::object(error).is_some() => error,
+        // An object that is none for want of a good key holds no error that can be read.
+        Some(error) if error.starts_with('{') => return None,
+        Some(_) => around,
+        None if has("code") || has("message") => around,
+        None => return None,
+    };
+    let members = read::object(error)?;
+    let text = |key: &str| read::first(&members, key).map(decoded);
+    let names: Vec<&str> = CODES.split(' ').collect();
+    let status = text("status").unwrap_or_default();
+    let code = match names.iter().position(|name| *name == status) {
+        Some(code) => code,
+        None => code_of(http_status),
+    };
+    let message = text("message")
+        .or_else(|| text("error_description"))
+        .or_else(|| text("error"));
+    let details = read::first(&members, "details").and_then(read::array);
+    Some(ServiceError {
+        code: code as i32,
+        status: match &*status {
+            "" => names[code].to_owned(),
+            _ => status,
+        },
+        message: message.unwrap_or_default(),
+        details: details
+            .unwrap_or_default()
+            .into_iter()
+            .map(str::to_owned)
+            .collect(),
+        error: error.to_owned(),
+    })
+}
+
+/// `google/rpc/code.proto` read backwards, with FAILED_PRECONDITION for the other refusals.
+fn code_of(http_status: u16) -> usize {
+    match http_status {
+        400 => 3,
+        401 => 16,
+        403 => 7,
+        404 | 410 => 5,
+        409 => 6,
+        408 | 504 => 4,
+        416 => 11,
+        429 => 8,
+        499 => 1,
+        501 => 12,
+        502 | 503 => 14,
+        _ if http_status / 100 == 4 => 9,
+        _ if http_status / 100 == 5 => 13,
+        _ => 2,
+    }
+}
+
+/// A string decoded; what cannot be, as it came.
+fn decoded(text: &str) -> String {
+    read::string(text).unwrap_or_else(|| text.to_owned())
+}
+
+/// An answer in one of the forms, or near one.
+fn make(choices: &mut Choices) -> Vec<u8> {
+    const STATUSES: [u16; 26] = [
+        400, 401, 403, 404, 405, 408, 409, 410, 412, 416, 429, 499, 418, 500, 501, 502, 503, 504,
+        505, 599, 201, 204, 301, 304, 308, 200,
+    ];
+    let status = match choices.one_in(20) {
+        true => 100 + choices.up_to(899) as u16,
+        false => choices.of(&STATUSES),
+    };
+    let mut head = format!("HTTP/1.1 {status}\n");
+    let now = choices.number() % 253_402_300_800;
+    if choices.one_in(2) {
+        let after = match choices.one_in(2) {
+            true => choices.digits(),
+            false => retry::date(choices, now + 60),
+        };
+        head.push_str(&format!("Retry-After: {after}\n"));
+    }
+    if choices.one_in(2) {
+        head.push_str(&format!("Date: {}\n", retry::date(choices, now)));
+    }
+    if choices.one_in(8) {
+        let coding = choices.of(&["identity", "gzip", "identity, br", "Identity", ""]);
+        head.push_str(&format!("Content-Encoding: {coding}\n"));
+    }
+    let error = error(choices);
+    let body = match choices.up_to(9) {
+        0 => error,
+        1..=4 => format!("{{\"error\":{error}}}"),
+        5 => format!("[{{\"error\": {error}}} ]"),
+        6 => {
+            let (word, why) = (choices.words(), choices.words());
+            let (word, why) = (string(choices, &word), string(choices, &why));
+            format!("{{\"error\":{word},\"error_description\":{why}}}")
+        }
+        7 => format!(
+            "<!DOCTYPE html><html><title>{}</title>{}",
+            choices.words(),
+            choices.words()
+        ),
+        8 => value(choices, 0),
+        _ => choices.words(),
+    };
+    let mut text = format!("{head}\n{body}").into_bytes();
+    match choices.up_to(20) {
+        1 => text.truncate(choices.up_to(text.len())),
+        2 => {
+            let at = choices.up_to(text.len() - 1);
+            text[at] = choices.of(b"\xff\x00\"{}[],:\\");
+        }
+        _ => {}
+    }
+    text
+}
+
+fn error(choices: &mut Choices) -> String {
+    let mut members = Vec::new();
+    if choices.up_to(3) > 0 {
+        members.push(format!("\"code\":{}", choices.up_to(599)));
+    }
+    if choices.up_to(3) > 0 {
+        let words = choices.words();
+        members.push(format!("\"message\":{}", string(choices, &words)));
+    }
+    if choices.up_to(3) > 0 {
+        let status = match choices.up_to(4) {
+            0 => choices.words(),
+            1 => "ABORTED".to_owned(),
+            _ => {
+                let names: Vec<&str> = CODES.split(' ').collect();
+                choices.of(&names).to_owned()
+            }
+        };
+        members.push(format!("\"status\":{}", string(choices, &status)));
+    }
+    if choices.one_in(3) {
+        members.push(format!("\"errors\":[{}]", object(choices, 1)));
+    }
+    if choices.up_to(2) > 0 {
+        let count = choices.up_to(3);
+        let details: Vec<String> = (0..count).map(|_| detail(choices)).collect();
+        members.push(format!("\"details\": [{}]", details.join(" ,\n")));
+    }
+    if choices.one_in(6) {
+        members.push(format!(
+            "\"{}\":{}",
+            choices.of(&["status", "message", "x"]),
+            value(choices, 1)
+        ));
+    }
+    format!("{{{}}}", members.join(choices.of(&[",", " , ", ",\n"])))
+}
+
+fn detail(choices: &mut Choices) -> String {
+    let domain = choices.of(&["type.googleapis.com/", "", "x/y/", "type.googleapis.com"]);
+    match choices.up_to(5) {
+        0 => value(choices, 1),
+        1 => object(choices, 1),
+        2 | 3 => {
+            let delay = retry::delay(choices);
+            let delay = string(choices, &delay);
+            format!("{{\"@type\":\"{domain}google.rpc.RetryInfo\",\"retryDelay\":{delay}}}")
+        }
+        _ => {
+            let reason = choices.of(&["SERVICE_DISABLED", "ACCESS_TOKEN_SCOPE_INSUFFICIENT", "X"]);
+            let url = choices.words();
+            let url = string(choices, &url);
+            format!(
+                "{{\"@type\":\"{domain}google.rpc.ErrorInfo\",\"reason\":\"{reason}\",\
+                 \"metadata\":{{\"activationUrl\":{url}}}}}"
+            )
+        }
+    }
+}
