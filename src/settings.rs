@@ -214,10 +214,15 @@ fn refuse_stray_secrets(variables: &[(String, String)]) -> Result<(), Failure> {
         variable.starts_with("OPERATIONS_") || variable.starts_with("GOOGLE_CLOUD_")
     };
     for (secret_variable, secret) in variables.iter().filter(|(variable, _)| is_secret(variable)) {
-        let secret = Credential::AccessToken(secret.trim_ascii_end().to_owned());
+        // Pasted with a space or with `Bearer` before it, it is no good, but a secret all the same.
+        let words = secret.split_ascii_whitespace();
+        let words: Vec<Credential> = words
+            .map(|word| Credential::AccessToken(word.to_owned()))
+            .collect();
+        let is_in = |value: &str| words.iter().any(|word| word.is_in(value));
         let stray = variables
             .iter()
-            .find(|(variable, value)| is_other(variable) && secret.is_in(value));
+            .find(|(variable, value)| is_other(variable) && is_in(value));
         if let Some((variable, _)) = stray {
             return Err(invalid(format!(
                 "{variable} holds the value of {secret_variable}: set each to its own value."
@@ -706,6 +711,20 @@ mod tests {
                 format!(
                     "{variable} holds the value of GOOGLE_OAUTH_ACCESS_TOKEN: set each to its own value."
                 )
+            );
+        }
+    }
+
+    #[test]
+    fn a_secret_is_known_by_its_words_where_it_is_not_of_its_form() {
+        for secret in ["Bearer not-a-real-token", " not-a-real-token\n\n"] {
+            assert_eq!(
+                refused(&[
+                    ("OPERATIONS_SERVICE", "not-a-real-token"),
+                    ("GOOGLE_OAUTH_ACCESS_TOKEN", secret)
+                ]),
+                "OPERATIONS_SERVICE holds the value of GOOGLE_OAUTH_ACCESS_TOKEN: set each to its own \
+                 value."
             );
         }
     }
