@@ -183,7 +183,7 @@ fn how_to_be_permitted(request: &Request, error: Option<&ServiceError>) -> Strin
             match error.and_then(|error| error.info_metadata("activationUrl")) {
                 Some(url) => format!(
                     "Enable the API at {} and wait a few minutes.",
-                    excerpt(&url)
+                    excerpt(&request.redact(&url))
                 ),
                 None => "Enable the API in the project and wait a few minutes.".to_owned(),
             }

@@ -76,6 +76,7 @@ pub fn holds_the_credential() -> Failure {
 
 /// The failure for a 200 whose body cannot be read as a `google.longrunning.Operation`.
 pub fn unfit(request: &Request, unfit: Unfit) -> Failure {
+    let unfit = unfit.redacted(|words| request.redact(words));
     let message = match unfit.reason {
         Reason::TooLarge => {
             format!(
@@ -116,6 +117,9 @@ pub fn quoted(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::name::Name;
+    use crate::operation::Operation;
+    use crate::settings::Settings;
 
     #[test]
     fn a_message_is_one_line_without_control_characters() {
@@ -143,6 +147,22 @@ mod tests {
         assert_eq!(quoted("short"), "\"short\"");
         let cut = quoted(&"ü".repeat(300));
         assert_eq!(cut, format!("\"{}…\"", "ü".repeat(100)));
+    }
+
+    #[test]
+    fn a_credential_in_a_key_is_taken_out_before_the_key_is_cut() {
+        let token = "not-a-real-token-0123456789";
+        let settings = [("GOOGLE_OAUTH_ACCESS_TOKEN".to_owned(), token.to_owned())];
+        let settings = Settings::from_variables(settings).unwrap();
+        let request = Request::new(&Name::parse("operations/o").unwrap(), &settings).unwrap();
+        let key = format!("{}{token}", "k".repeat(80));
+        let body = format!(r#"{{"metadata":{{"{key}":1,"{key}":2}}}}"#);
+        let failure = unfit(&request, Operation::parse(body.as_bytes()).unwrap_err());
+        assert!(
+            failure.message.contains("kkk[credential]\" twice"),
+            "{}",
+            failure.message
+        );
     }
 
     #[test]

@@ -55,11 +55,25 @@ pub struct Unfit {
     /// `not-an-operation` or `too-large`.
     pub reason: Reason,
     why: String,
+    /// The key that `why` says is there twice.
+    key: Option<String>,
+}
+
+impl Unfit {
+    /// The same with its quotation of the answer redacted. To be done before it is shown, which cuts it.
+    pub fn redacted(mut self, redact: impl Fn(&str) -> String) -> Unfit {
+        self.key = self.key.as_deref().map(redact);
+        self
+    }
 }
 
 impl fmt::Display for Unfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.why)
+        f.write_str(&self.why)?;
+        match &self.key {
+            Some(key) => write!(f, " has the key {} twice", quoted(key)),
+            None => Ok(()),
+        }
     }
 }
 
@@ -67,6 +81,15 @@ fn unfit<T>(why: impl Into<String>) -> Result<T, Unfit> {
     Err(Unfit {
         reason: Reason::NotAnOperation,
         why: why.into(),
+        key: None,
+    })
+}
+
+fn twice<T>(what: &str, key: &str) -> Result<T, Unfit> {
+    Err(Unfit {
+        reason: Reason::NotAnOperation,
+        why: what.to_owned(),
+        key: Some(key.to_owned()),
     })
 }
 
@@ -179,7 +202,7 @@ impl<'a> Object<'a> {
         let mut keys = BTreeSet::new();
         for (key, _) in &members {
             if !keys.insert(&**key) {
-                return unfit(format!("{what} has the key {} twice", quoted(key)));
+                return twice(what, key);
             }
         }
         Ok(Object { text, members })
@@ -211,6 +234,7 @@ fn fit<T>(what: &str, expected: &str, read: Result<T, Fault>) -> Result<T, Unfit
             Fault::OtherType => format!("{what} is not {expected}"),
             fault => format!("{what} {fault}"),
         },
+        key: None,
     })
 }
 
@@ -222,7 +246,7 @@ fn single<'a>(members: &[Member<'a>], key: &str) -> Result<Option<&'a str>, Unfi
         .map(|(_, value)| *value);
     let value = given.next();
     if given.next().is_some() {
-        return unfit(format!("it has the key \"{key}\" twice"));
+        return twice("it", key);
     }
     Ok(value.filter(|value| *value != "null"))
 }
