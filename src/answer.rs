@@ -95,11 +95,13 @@ fn is_json(body: &[u8]) -> bool {
 /// The status and the service's words, as the middle of a sentence.
 fn said(request: &Request, answer: &Answer, error: Option<&ServiceError>) -> String {
     let status = answer.status;
+    // A name of `google.rpc.Code`, as a rule.
+    let name = error.map(|error| shortened(&request.redact(&error.status), 100));
+    let name = name.unwrap_or_default();
     match error {
-        Some(error) if error.message.is_empty() => format!("{status} {}", error.status),
+        Some(error) if error.message.is_empty() => format!("{status} {name}"),
         Some(error) => format!(
-            "{status} {} and says {}",
-            error.status,
+            "{status} {name} and says {}",
             excerpt(&request.redact(&error.message))
         ),
         None if answer.body.is_empty() => format!("{status} and no readable body"),
@@ -118,9 +120,14 @@ fn said(request: &Request, answer: &Answer, error: Option<&ServiceError>) -> Str
 
 /// The service's words at a length that a message can carry; `service-error` has them whole.
 fn excerpt(words: &str) -> String {
-    match words.char_indices().nth(500) {
-        Some((cut, _)) => format!("“{}…”", &words[..cut]),
-        None => format!("“{words}”"),
+    format!("“{}”", shortened(words, 500))
+}
+
+/// At most so many characters, and a sign that there are more.
+fn shortened(words: &str, most: usize) -> String {
+    match words.char_indices().nth(most) {
+        Some((cut, _)) => format!("{}…", &words[..cut]),
+        None => words.to_owned(),
     }
 }
 

@@ -7,6 +7,9 @@ pub const TOKEN: &str = "not-a-real-token-b7Q2xZ9kLm4WcV8rTg5Yh1Nd";
 
 const WORDS: usize = "not-a-real-token-".len();
 
+/// The longest message, in bytes: a service's patterns make long ones.
+const MOST: usize = 32 * 1024;
+
 /// How much of the secret is enough to call it a leak, in bytes.
 const PIECE: usize = 8;
 
@@ -29,9 +32,14 @@ pub fn check(failure: &Failure, came: &[u8]) {
     }
 }
 
-/// Checks that the message is one line, free of control characters.
+/// Checks that the message is one line, free of control characters, and of a length for a log.
 pub fn check_line(failure: &Failure) {
     let message = &failure.message;
+    assert!(
+        message.len() <= MOST,
+        "a message of {} bytes",
+        message.len()
+    );
     assert!(!message.is_empty(), "an empty message: {failure:?}");
     if let Some(odd) = message.chars().find(|c| breaks_a_line(*c)) {
         panic!("{odd:?} in the message {message:?}");

@@ -241,3 +241,19 @@ fn the_largest_body_and_one_byte_more() {
         );
     }
 }
+
+#[test]
+fn a_service_with_many_words() {
+    let words = "word ".repeat(300_000);
+    for body in [
+        format!(r#"{{"error":{{"message":"{words}"}}}}"#),
+        format!(r#"{{"error":{{"status":"{words}"}}}}"#),
+        format!(r#"{{"error":"{words}","error_description":"{words}"}}"#),
+        format!("<title>{words}</title>"),
+        words,
+    ] {
+        for status in ["404", "503"] {
+            answer::check(format!("HTTP/1.1 {status}\n\n{body}").as_bytes());
+        }
+    }
+}
