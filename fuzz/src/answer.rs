@@ -1,8 +1,12 @@
 //! Answers that are no 200 with an operation. An input is an HTTP answer: a line with the status, a line
 //! per header field, an empty line, and the body.
 
+use std::sync::LazyLock;
+
 use operations_get::answer::{self, Answer};
 use operations_get::bindings::{Failure, GetError, Reason, ServiceError};
+use operations_get::request::Request;
+use operations_get::settings::Settings;
 
 use crate::choices::{Choices, text_of};
 use crate::grammar;
@@ -56,9 +60,11 @@ struct Case<'a> {
 
 impl Case<'_> {
     fn check(&self, came: &[u8]) {
-        let settings = name::settings(["apigateway.googleapis.com", "", ""]);
-        let name = "projects/p/locations/l/operations/o";
-        let request = name::ask(name, &settings).expect("the name is good");
+        static ASKED: LazyLock<(Settings, Request)> = LazyLock::new(|| {
+            let name = "projects/p/locations/l/operations/o";
+            name::asked(name, ["apigateway.googleapis.com", "", ""])
+        });
+        let (settings, request) = &*ASKED;
         let answer = Answer {
             status: self.status,
             content_encoding: self.encoding.clone(),
@@ -70,7 +76,7 @@ impl Case<'_> {
             let mut codings = encoding.split(',').map(str::trim);
             codings.all(|coding| coding.eq_ignore_ascii_case("identity"))
         });
-        let failure = match answer::read(&request, answer) {
+        let failure = match answer::read(request, answer) {
             Ok(body) => {
                 assert!(self.status == 200 && is_plain);
                 assert_eq!(body, self.body);

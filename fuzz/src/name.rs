@@ -113,6 +113,13 @@ pub fn ask(name: &str, settings: &Settings) -> Result<Request, Failure> {
         .map_err(|failure| failure.without(credential))
 }
 
+/// The request for a good name under the settings of a row.
+pub fn asked(name: &str, row: [&str; 3]) -> (Settings, Request) {
+    let settings = settings(row);
+    let request = ask(name, &settings).expect("the name is good");
+    (settings, request)
+}
+
 /// What must hold for any request, whatever the table says.
 fn check_request(request: &Request) {
     let shown = request.to_string();

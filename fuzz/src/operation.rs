@@ -1,9 +1,12 @@
 //! From the body of a 200 to the outputs. An input is a body.
 
 use std::collections::HashSet;
+use std::sync::LazyLock;
 
 use operations_get::bindings::{Failure, Member, Outputs, Reason};
 use operations_get::operation::Operation;
+use operations_get::request::Request;
+use operations_get::settings::Settings;
 use operations_get::{failure, flatten};
 use serde_json::Value;
 
@@ -47,11 +50,12 @@ pub fn check(input: &[u8]) {
 
 /// What the component does with the body of a 200.
 pub fn get(body: &[u8]) -> Result<Outputs, Failure> {
-    let settings = name::settings(["", "", ""]);
-    let request = name::ask(REQUESTED, &settings).expect("the name is good");
+    static ASKED: LazyLock<(Settings, Request)> =
+        LazyLock::new(|| name::asked(REQUESTED, ["", "", ""]));
+    let (settings, request) = &*ASKED;
     Operation::parse(body)
         .map(|operation| flatten::flatten(operation, REQUESTED))
-        .map_err(|unfit| failure::unfit(&request, unfit).without(settings.credential.as_ref()))
+        .map_err(|unfit| failure::unfit(request, unfit).without(settings.credential.as_ref()))
 }
 
 /// Every text is bare JSON and stands in the body; those within an object stand in it in their order.
