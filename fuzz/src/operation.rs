@@ -390,8 +390,8 @@ fn make(choices: &mut Choices) -> Vec<u8> {
 
 /// White space between tokens; sometimes some that JSON does not have.
 fn space(choices: &mut Choices) -> &'static str {
-    match choices.up_to(40) {
-        40 => choices.of(&["\u{a0}", "\u{b}", "\u{c}", "//x\n", "\u{feff}"]),
+    match choices.up_to(250) {
+        250 => choices.of(&["\u{a0}", "\u{b}", "\u{c}", "//x\n", "\u{feff}"]),
         n => ["", "", "", " ", "\n", "\t \r\n"][n % 6],
     }
 }
@@ -563,7 +563,7 @@ pub fn value(choices: &mut Choices, depth: usize) -> String {
             let depth = choices.up_to(300);
             format!("{}{}", "[".repeat(depth), "]".repeat(depth))
         }
-        11 => choices
+        11 if choices.one_in(4) => choices
             .of(&[
                 "nul",
                 "NaN",
