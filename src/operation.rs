@@ -55,7 +55,7 @@ pub struct Unfit {
     /// `not-an-operation` or `too-large`.
     pub reason: Reason,
     why: String,
-    /// The key that `why` says is there twice.
+    /// The key that it has twice, where that is why.
     key: Option<String>,
 }
 
