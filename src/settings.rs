@@ -220,10 +220,14 @@ fn refuse_stray_secrets(variables: &[(String, String)]) -> Result<(), Failure> {
             .map(|word| Credential::AccessToken(word.to_owned()))
             .collect();
         let is_in = |value: &str| words.iter().any(|word| word.is_in(value));
-        let stray = variables
-            .iter()
-            .find(|(variable, value)| is_other(variable) && is_in(value));
-        if let Some((variable, _)) = stray {
+        let mut others = variables.iter().filter(|(variable, _)| is_other(variable));
+        if let Some((variable, _)) =
+            others.find(|(variable, value)| is_in(variable) || is_in(value))
+        {
+            let variable = match is_in(variable) {
+                true => "The name of a variable",
+                false => variable,
+            };
             return Err(invalid(format!(
                 "{variable} holds the value of {secret_variable}: set each to its own value."
             )));
@@ -713,6 +717,18 @@ mod tests {
                 )
             );
         }
+    }
+
+    #[test]
+    fn a_secret_in_the_name_of_a_variable_is_refused_without_being_shown() {
+        assert_eq!(
+            refused(&[
+                ("OPERATIONS_SERVICE not-a-real-token", "not-a-real-token"),
+                ("GOOGLE_OAUTH_ACCESS_TOKEN", "not-a-real-token")
+            ]),
+            "The name of a variable holds the value of GOOGLE_OAUTH_ACCESS_TOKEN: set each to its own \
+             value."
+        );
     }
 
     #[test]
