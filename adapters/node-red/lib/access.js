@@ -1,0 +1,95 @@
+const { JWT } = require('google-auth-library');
+const { failure } = require('./failure.js');
+
+/** The scope for services that the catalogue does not know, behind an endpoint of their own. */
+const CLOUD_PLATFORM = 'https://www.googleapis.com/auth/cloud-platform';
+
+/** How long a token may take to get, where the connection sets no timeout. */
+const TOKEN_TIMEOUT_MS = 60_000;
+
+/**
+ * Makes access tokens of a service-account key: a client that gets a token when it is first asked, and another one
+ * shortly before it expires.
+ *
+ * @throws `invalid-setting` where the key is none, or the settings do not say for which service the token is.
+ */
+function serviceAccount(text, settings, manifest) {
+  const key = parsed(text);
+  const service = settings.OPERATIONS_SERVICE?.split('/')[0];
+  if (!service) {
+    throw failure(
+      'invalid-setting',
+      'A service-account key needs a service in the connection, which says what its tokens are for: choose one.',
+    );
+  }
+  return new JWT({
+    email: key.client_email,
+    key: key.private_key,
+    keyId: key.private_key_id,
+    scopes: scopes(service, manifest),
+    ...(settings.GOOGLE_CLOUD_UNIVERSE_DOMAIN && { universeDomain: settings.GOOGLE_CLOUD_UNIVERSE_DOMAIN }),
+  });
+}
+
+function parsed(text) {
+  let key;
+  try {
+    key = JSON.parse(text);
+  } catch {
+    // The text of the error quotes the key.
+  }
+  if (key?.type !== 'service_account' || !key.client_email || !key.private_key) {
+    throw failure(
+      'invalid-setting',
+      'The service-account key of the connection is none: paste the whole JSON file that was downloaded for the account.',
+    );
+  }
+  return key;
+}
+
+/** A token needs one of a service's scopes. Where the widest is among them it stands for all. */
+function scopes(service, manifest) {
+  const { options } = manifest.settings.find(({ variable }) => variable === 'OPERATIONS_SERVICE');
+  const listed = options.find(({ value }) => value === service)?.scopes ?? [];
+  return listed.length === 0 || listed.includes(CLOUD_PLATFORM) ? [CLOUD_PLATFORM] : listed;
+}
+
+/** An access token. What goes wrong is said without the key, the assertion or the token. */
+async function accessToken(client, settings, signal) {
+  const timeout = AbortSignal.timeout(Number(settings.OPERATIONS_TIMEOUT_MS) || TOKEN_TIMEOUT_MS);
+  const ended = AbortSignal.any([timeout, ...(signal ? [signal] : [])]);
+  try {
+    const headers = await Promise.race([client.getRequestHeaders(), rejection(ended)]);
+    return headers.get('authorization').replace(/^Bearer /, '');
+  } catch (error) {
+    signal?.throwIfAborted();
+    if (timeout.aborted) {
+      throw failure('timeout', 'No access token came for the service-account key in time. Try again later.', {
+        retryable: true,
+      });
+    }
+    const status = error.response?.status;
+    if (status >= 400 && status < 500 && status !== 408 && status !== 429) {
+      throw failure(
+        'unauthenticated',
+        `The service-account key was refused with ${status}: it may have been deleted, its account disabled, or this ` +
+          "computer's clock be wrong.",
+        { httpStatus: status },
+      );
+    }
+    if (status !== undefined || typeof error.code === 'string' && /^E[A-Z_]+$/.test(error.code)) {
+      throw failure(
+        'unreachable',
+        `No access token came for the service-account key: ${status ?? error.code}. Check the network, or try again later.`,
+        { retryable: true, httpStatus: status ?? null },
+      );
+    }
+    throw failure('invalid-setting', 'The private key in the service-account key cannot be used: download a new one.');
+  }
+}
+
+function rejection(signal) {
+  return new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true }));
+}
+
+module.exports = { accessToken, serviceAccount };

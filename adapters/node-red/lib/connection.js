@@ -1,0 +1,98 @@
+const { accessToken, serviceAccount } = require('./access.js');
+const block = require('./block.js');
+const { failure, fromBlock } = require('./failure.js');
+
+/**
+ * What a connection node is for the nodes that use it: calls of the block with its settings and its credential.
+ */
+class Connection {
+  #access;
+  #secrets;
+  #settings;
+  #client;
+  #polls = new Map();
+
+  /** `access` names the credential that is used: the others may be kept in the form, and are not sent. */
+  constructor(config, credentials = {}) {
+    this.#access = config.access;
+    this.#secrets = credentials;
+    this.#settings = config;
+  }
+
+  /** The outputs of the block, and the operation in its natural nesting. */
+  async get(name, { signal, once = false } = {}) {
+    const package_ = await block;
+    const settings = await this.#ready(package_.manifest, signal);
+    // A node that polls tries again by itself.
+    if (once) settings.OPERATIONS_MAX_ATTEMPTS = 1;
+    try {
+      const outputs = await package_.get(name, settings, { signal });
+      return { outputs, operation: package_.operation(outputs) };
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw fromBlock(error, package_);
+    }
+  }
+
+  /** The same for a node that polls: nodes that ask for one operation at the same time share one call. */
+  poll(name, { signal }) {
+    let shared = this.#polls.get(name);
+    if (!shared) {
+      const controller = new AbortController();
+      shared = { controller, users: 0, call: this.get(name, { signal: controller.signal, once: true }) };
+      const over = () => {
+        if (this.#polls.get(name) === shared) this.#polls.delete(name);
+      };
+      shared.call.then(over, over);
+      this.#polls.set(name, shared);
+    }
+    shared.users += 1;
+    return new Promise((resolve, reject) => {
+      const leave = () => {
+        shared.users -= 1;
+        if (shared.users === 0) {
+          this.#polls.delete(name);
+          shared.controller.abort(signal.reason);
+        }
+        reject(signal.reason);
+      };
+      signal.addEventListener('abort', leave, { once: true });
+      shared.call.then(resolve, reject).finally(() => signal.removeEventListener('abort', leave));
+    });
+  }
+
+  /** The settings of a call, its credential among them. */
+  async #ready(manifest, signal) {
+    const settings = {};
+    for (const { variable, secret } of manifest.settings) {
+      const value = secret ? undefined : this.#settings[variable];
+      if (value !== undefined && value !== null && value !== '') settings[variable] = String(value);
+    }
+    switch (this.#access) {
+      case 'serviceAccountKey':
+        this.#client ??= serviceAccount(this.#secrets.serviceAccountKey, settings, manifest);
+        settings.GOOGLE_OAUTH_ACCESS_TOKEN = await accessToken(this.#client, settings, signal);
+        break;
+      case 'GOOGLE_OAUTH_ACCESS_TOKEN':
+      case 'GOOGLE_API_KEY': {
+        const secret = this.#secrets[this.#access];
+        const { label } = manifest.settings.find(({ variable }) => variable === this.#access);
+        if (!secret) throw failure('invalid-setting', `The connection has no ${label}: enter one, or choose another access.`);
+        settings[this.#access] = secret;
+        break;
+      }
+    }
+    return settings;
+  }
+}
+
+/** The connection of a node. */
+function connectionOf(RED, id) {
+  const node = RED.nodes.getNode(id);
+  if (!node?.connection) {
+    throw failure('invalid-setting', 'The node has no connection: open it, and choose or add one.');
+  }
+  return node.connection;
+}
+
+module.exports = { Connection, connectionOf };

@@ -1,0 +1,35 @@
+// A redeploy ends the calls and waits of a node. Who wired a Catch node is to hear of it: the node that takes the
+// place of the old one reports them, when the new flow is there to listen.
+const { failure } = require('./failure.js');
+
+const left = new Map();
+
+/** Keeps the messages of a node that closes, each with the name of its operation where that was known. */
+function interrupt(node, removed, messages) {
+  if (messages.length === 0) return;
+  if (removed) {
+    const names = messages.map(({ name }) => name ?? 'an operation').join(', ');
+    node.warn(`The node was removed while it asked for ${names}.`);
+    return;
+  }
+  left.set(node.id, [...(left.get(node.id) ?? []), ...messages]);
+}
+
+/** Reports what the node before this one left, to Catch nodes too. */
+function reportInterrupted(node) {
+  const messages = left.get(node.id) ?? [];
+  left.delete(node.id);
+  for (const { name, msg } of messages) {
+    const what = name ?? 'the operation';
+    node.error(failure('interrupted', `A redeploy ended the question for ${what}: send the message again.`, { retryable: true }), msg);
+  }
+  if (messages.length > 0) node.status({ fill: 'grey', shape: 'ring', text: 'interrupted' });
+}
+
+/** Runs something once the flow with all its nodes is there; not at all where the node is closed before. */
+function whenStarted(RED, node, action) {
+  RED.events.once('flows:started', action);
+  node.on('close', () => RED.events.removeListener('flows:started', action));
+}
+
+module.exports = { interrupt, reportInterrupted, whenStarted };

@@ -1,0 +1,131 @@
+const { randomUUID } = require('node:crypto');
+const { connectionOf } = require('../lib/connection.js');
+const { failure } = require('../lib/failure.js');
+const { interrupt, reportInterrupted, whenStarted } = require('../lib/interrupted.js');
+const { operationName } = require('../lib/name.js');
+const { Pending, persistentStore, storable } = require('../lib/pending.js');
+const { untilDone } = require('../lib/poll.js');
+const { failureStatus, status, toOutput } = require('../lib/show.js');
+
+const MINUTE_MS = 60_000;
+
+module.exports = (RED) => {
+  // A wait of this run that a new node finds in its store was ended by a redeploy; one of another run by a restart.
+  const run = randomUUID();
+
+  function WaitForOperation(config) {
+    RED.nodes.createNode(this, config);
+    const node = this;
+    const minutes = Number(config.deadline);
+    const deadlineMs = minutes * MINUTE_MS;
+    const store = persistentStore(RED);
+    const pending = store && new Pending(node.context(), store);
+    const waits = new Set();
+
+    whenStarted(RED, node, async () => {
+      if (!store) node.status({ fill: 'grey', shape: 'ring', text: 'not kept on restart' });
+      reportInterrupted(node);
+      if (!pending) return;
+      try {
+        for (const [id, { name, startedAt, msg, run: startedIn }] of Object.entries(await pending.load())) {
+          if ([...waits].some((started) => started.id === id)) continue;
+          if (startedIn === run) {
+            await pending.remove(id);
+          } else {
+            const send = (sent) => node.send(sent);
+            const done = (error) => error && node.error(error, msg);
+            wait({ id, name, startedAt, msg, send, done });
+          }
+        }
+      } catch (error) {
+        node.error(`The waits from before the restart could not be read from the store ${store}: ${error.message}`);
+      }
+    });
+
+    node.on('input', async (msg, send, done) => {
+      const id = RED.util.generateId();
+      wait({ id, startedAt: Date.now(), msg, send, done, isNew: true });
+    });
+
+    /** One wait, from its first question to its end. Settles in `done`, and never rejects. */
+    async function wait(it) {
+      const controller = new AbortController();
+      const { signal } = controller;
+      const entry = { ...it, controller };
+      waits.add(entry);
+      let ending;
+      try {
+        if (!(minutes > 0)) {
+          throw failure('invalid-setting', 'The deadline is no number of minutes above 0: open the node, and enter one.');
+        }
+        const connection = connectionOf(RED, config.connection);
+        entry.name ??= await operationName(RED, node, config, it.msg);
+        if (it.isNew) await keep(entry);
+        signal.throwIfAborted();
+        const latest = await untilDone({
+          name: entry.name,
+          ask: (options) => connection.poll(entry.name, options),
+          leftMs: deadlineMs - Math.max(0, Date.now() - it.startedAt),
+          deadline: `${minutes} min`,
+          onRunning: (state) => {
+            show(status(state.operation));
+            it.send(toOutput(RED.util.cloneMessage(it.msg), state));
+          },
+          onTransient: (error) => show(failureStatus(error)),
+          signal,
+        });
+        signal.throwIfAborted();
+        ending = status(latest.operation);
+        it.send(toOutput(it.msg, latest));
+        it.done();
+      } catch (error) {
+        if (signal.aborted) return;
+        ending = failureStatus(error);
+        it.done(error);
+      }
+      waits.delete(entry);
+      show(ending, true);
+      if (pending) await pending.remove(it.id).catch((error) => node.warn(notWritten(entry.name, error)));
+    }
+
+    /** Notes a new wait, so that a restart does not end it. */
+    async function keep({ id, name, startedAt, msg }) {
+      if (!pending) return;
+      let kept;
+      try {
+        kept = storable(msg);
+      } catch {
+        kept = { _msgid: msg._msgid, ...(typeof msg.topic === 'string' && { topic: msg.topic }) };
+        node.warn(`After a restart of Node-RED the message for ${name} will have its topic alone: the rest is no JSON.`);
+      }
+      await pending.add(id, { name, startedAt, msg: kept, run }).catch((error) => node.warn(notWritten(name, error)));
+    }
+
+    function notWritten(name, error) {
+      return `The store ${store} did not take the wait for ${name}, which a restart may end or repeat: ${error.message}`;
+    }
+
+    /** The state of the one wait there is, or how many there are; how the last one ended. */
+    function show(state, ended = false) {
+      if (waits.size === 0 || (!ended && waits.size === 1)) {
+        if (!ended && !store) {
+          const progress = state.text.replace(/^running (?=\d)/, '');
+          const text = `${progress} (not kept)`;
+          state = { ...state, shape: 'ring', text: text.length < 20 ? text : progress };
+        }
+        node.status(state);
+      } else {
+        node.status({ fill: 'blue', shape: store ? 'dot' : 'ring', text: `${waits.size} ${store ? 'waiting' : '(not kept)'}` });
+      }
+    }
+
+    node.on('close', async (removed, done) => {
+      interrupt(node, removed, [...waits]);
+      for (const { controller } of waits) controller.abort();
+      await pending?.flush();
+      done();
+    });
+  }
+
+  RED.nodes.registerType('google-operation-wait', WaitForOperation);
+};

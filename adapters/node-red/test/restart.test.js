@@ -1,0 +1,108 @@
+const assert = require('node:assert/strict');
+const { readdirSync, readFileSync } = require('node:fs');
+const { join } = require('node:path');
+const { test } = require('node:test');
+const { start, userDir } = require('./support/node-red.js');
+const { service } = require('./support/service.js');
+
+const FILE = { default: { module: 'localfilesystem' } };
+
+/** `GET /start?name=…` waits for an operation; what comes of it is told to the service. */
+function flow(endpoint) {
+  const at = { x: 100, y: 100, z: 'tab' };
+  const tell = (id, path) => ({ ...at, id, type: 'http request', method: 'GET', ret: 'txt', url: endpoint.replace('/v1', path), wires: [[]] });
+  return [
+    { id: 'tab', type: 'tab', label: 'Restart' },
+    { id: 'connection', type: 'google-operations-connection', OPERATIONS_ENDPOINT: endpoint, access: 'GOOGLE_OAUTH_ACCESS_TOKEN' },
+    { ...at, id: 'start', type: 'http in', url: '/start', method: 'get', wires: [['wait', 'answer']] },
+    { ...at, id: 'answer', type: 'http response', statusCode: '202', wires: [] },
+    {
+      ...at, id: 'wait', type: 'google-operation-wait', operation: 'payload.name', operationType: 'msg', deadline: 30,
+      connection: 'connection', wires: [[], ['succeeded'], []],
+    },
+    tell('succeeded', '/told/succeeded/{{{payload.name}}}'),
+    { ...at, id: 'catcher', type: 'catch', wires: [['caught']] },
+    tell('caught', '/told/{{error.code}}'),
+  ];
+}
+
+/** A service whose operation ends when the test says so, and that hears what a flow has to tell. */
+async function told(t) {
+  const told = { over: false, tellings: [], polls: 0 };
+  const served = await service(t, ({ url, headers }) => {
+    if (url.startsWith('/told/')) {
+      told.tellings.push(url);
+      return {};
+    }
+    told.polls += 1;
+    told.authorization = headers.authorization;
+    return { name: 'operations/o', done: told.over };
+  });
+  return Object.assign(told, { endpoint: served.endpoint, requests: served.requests, asked: served.asked });
+}
+
+const withToken = (nodes) =>
+  nodes.map((node) => (node.id === 'connection' ? { ...node, credentials: { GOOGLE_OAUTH_ACCESS_TOKEN: 'ya29.secret' } } : node));
+
+test('a wait survives a restart of Node-RED, and its secret is in no file in the clear', async (t) => {
+  const served = await told(t);
+  const path = userDir(t, flow(served.endpoint));
+
+  const before = await start(t, path, FILE);
+  await before.deploy(withToken(flow(served.endpoint)));
+  assert.equal((await fetch(`${before.url}/start?name=operations/o`)).status, 202);
+  await served.asked(1);
+  const exported = await (await fetch(`${before.url}/flows`)).text();
+  await before.stop();
+  const polls = served.polls;
+  assert.deepEqual(served.tellings, []);
+
+  served.over = true;
+  const after = await start(t, path, FILE);
+  while (served.tellings.length === 0) await served.asked(served.requests.length + 1);
+  assert.deepEqual(served.tellings, ['/told/succeeded/operations/o']);
+  assert.deepEqual([served.polls - polls, served.authorization], [1, 'Bearer ya29.secret']);
+  await after.stop();
+
+  const files = readdirSync(path, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && !entry.parentPath.includes('node_modules/node-red-contrib'))
+    .map((entry) => readFileSync(join(entry.parentPath, entry.name), 'latin1'));
+  for (const text of [exported, ...before.log, ...after.log, ...files]) assert.ok(!text.includes('ya29'), text);
+
+  // It was told once: another start has nothing to take up.
+  const last = await start(t, path, FILE);
+  await last.deploy(flow(served.endpoint));
+  await last.stop();
+  assert.deepEqual([served.tellings.length, served.polls - polls], [1, 1]);
+});
+
+test('a redeploy ends a wait that is kept: it is reported, and not taken up again', async (t) => {
+  const served = await told(t);
+  const path = userDir(t, flow(served.endpoint));
+  const red = await start(t, path, FILE);
+  await red.deploy(withToken(flow(served.endpoint)));
+  await fetch(`${red.url}/start?name=operations/o`);
+  await served.asked(1);
+  await red.deploy(flow(served.endpoint));
+  while (served.tellings.length === 0) await served.asked(served.requests.length + 1);
+  const { polls } = served;
+  assert.deepEqual(served.tellings, ['/told/interrupted']);
+  await red.stop();
+  const again = await start(t, path, FILE);
+  await again.stop();
+  assert.deepEqual([served.polls, served.tellings.length], [polls, 1]);
+});
+
+test('with the memory store alone a wait does not survive a restart', async (t) => {
+  const served = await told(t);
+  const path = userDir(t, flow(served.endpoint));
+  const before = await start(t, path);
+  await before.deploy(withToken(flow(served.endpoint)));
+  await fetch(`${before.url}/start?name=operations/o`);
+  await served.asked(1);
+  await before.stop();
+  const { polls } = served;
+  const after = await start(t, path);
+  await after.stop();
+  assert.deepEqual([polls, served.polls, served.tellings], [1, 1, []]);
+});

@@ -1,0 +1,74 @@
+// Node-RED with this package in it, as `npm pack` packs it.
+const { execFileSync, spawn } = require('node:child_process');
+const { once } = require('node:events');
+const { mkdirSync, mkdtempSync, rmSync, writeFileSync } = require('node:fs');
+const { join } = require('node:path');
+const { createInterface } = require('node:readline');
+
+const root = join(__dirname, '../..');
+const NAME = 'node-red-contrib-google-operations';
+
+/** Packs the package into a folder, and tells its files. The build is that of `npm install`. */
+function pack(folder) {
+  const json = execFileSync('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', folder], {
+    cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  const [packed] = Object.values(JSON.parse(json));
+  return { ...packed, file: join(folder, packed.filename), paths: packed.files.map(({ path }) => path).sort() };
+}
+
+/** A folder for one test, in this package's own: what the packed one depends on is found in its `node_modules`. */
+function folder(t) {
+  mkdirSync(join(root, 'node_modules/.tests'), { recursive: true });
+  const path = mkdtempSync(join(root, 'node_modules/.tests/user-'));
+  t.after(() => rmSync(path, { recursive: true, force: true }));
+  return path;
+}
+
+/** A user's folder of Node-RED, with the package installed and a flow. */
+function userDir(t, flow) {
+  const path = folder(t);
+  const { file } = pack(path);
+  const target = join(path, 'node_modules', NAME);
+  mkdirSync(target, { recursive: true });
+  execFileSync('tar', ['-xzf', file, '-C', target, '--strip-components', '1']);
+  writeFileSync(join(path, 'package.json'), JSON.stringify({ name: 'user', private: true, dependencies: { [NAME]: '1' } }));
+  writeFileSync(join(path, 'flows.json'), JSON.stringify(flow));
+  return path;
+}
+
+/** Starts Node-RED on a user's folder. */
+async function start(t, path, contextStorage) {
+  const args = [join(__dirname, 'red.js'), path, ...(contextStorage ? [JSON.stringify(contextStorage)] : [])];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const ended = once(child, 'exit');
+  const log = [];
+  const stop = async () => {
+    child.kill();
+    await ended;
+  };
+  t.after(stop);
+  const port = await new Promise((resolve, reject) => {
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      log.push(line);
+      const serving = /^serving (\d+)$/.exec(line);
+      if (serving) resolve(serving[1]);
+    });
+    ended.then(() => reject(new Error(`Node-RED ended:\n${log.join('\n')}`)));
+  });
+  const url = `http://127.0.0.1:${port}`;
+  return {
+    url, log, stop,
+    /** What the editor does on Deploy. */
+    async deploy(flow) {
+      const response = await fetch(`${url}/flows`, {
+        method: 'POST',
+        headers: { 'Content-Type': 'application/json', 'Node-RED-Deployment-Type': 'full' },
+        body: JSON.stringify(flow),
+      });
+      if (!response.ok) throw new Error(`not deployed: ${response.status} ${await response.text()}`);
+    },
+  };
+}
+
+module.exports = { folder, pack, root, start, userDir };

@@ -1,0 +1,174 @@
+const assert = require('node:assert/strict');
+const { describe, test } = require('node:test');
+const { load: loadFlow, redeploy, helper } = require('./support/flow.js');
+const { error, service } = require('./support/service.js');
+
+const load = (t, options) => loadFlow(t, { type: 'google-operation-wait', ...options });
+const over = { name: 'operations/o', done: true, response: {} };
+const at = (percent) => ({ name: 'operations/o', metadata: { progress: percent } });
+
+test('from running to succeeded, asking again until it is done', async (t) => {
+  const { endpoint, requests } = await service(t, (_, count) => [at(40), over][count - 1]);
+  const flow = await load(t, { connection: { OPERATIONS_ENDPOINT: endpoint } });
+  flow.node.receive({ name: 'operations/o', topic: 'kept' });
+  const first = await flow.running.next();
+  assert.deepEqual([first.payload.metadata.progress, first.topic], [40, 'kept']);
+  const last = await flow.succeeded.next();
+  assert.deepEqual([last.payload, last.topic], [{ ...over }, 'kept']);
+  assert.deepEqual(await flow.untilStatus('succeeded'), [
+    'grey ring not kept on restart', 'blue ring 40 % (not kept)', 'green dot succeeded',
+  ]);
+  assert.equal(requests.length, 2);
+});
+
+test('a failed operation comes out at failed', async (t) => {
+  const { endpoint } = await service(t, () => ({ name: 'operations/o', done: true, error: { code: 5 } }));
+  const flow = await load(t, { connection: { OPERATIONS_ENDPOINT: endpoint } });
+  flow.node.receive({ name: 'operations/o' });
+  assert.equal((await flow.failed.next()).payload.error.code, 5);
+  assert.equal((await flow.untilStatus('failed, code 5')).at(-1), 'red dot failed, code 5');
+});
+
+test('a transient failure is waited out, as long as the service asks', async (t) => {
+  const { endpoint } = await service(t, (_, count) =>
+    count === 1 ? error(503, 'UNAVAILABLE', 'later', { 'Retry-After': '1' }) : over);
+  const flow = await load(t, { connection: { OPERATIONS_ENDPOINT: endpoint } });
+  flow.node.receive({ name: 'operations/o' });
+  await flow.succeeded.next();
+  assert.equal(flow.caught.came.length, 0);
+  assert.deepEqual((await flow.untilStatus('succeeded')).slice(-2), ['yellow ring unavailable', 'green dot succeeded']);
+});
+
+test('a service that is stopped in the middle: the deadline ends it, and Catch hears why', async (t) => {
+  const stopped = await service(t, () => at(1));
+  const flow = await load(t, { config: { deadline: 0.03 }, connection: { OPERATIONS_ENDPOINT: stopped.endpoint } });
+  flow.node.receive({ name: 'operations/o' });
+  await flow.running.next();
+  await stopped.stop();
+  const { error: { message, code, cause } } = await flow.caught.next();
+  assert.match(message, /operations\/o was not seen done within 0\.03 min \(deadline\); the last answer was a failure: GET /);
+  assert.deepEqual([code, cause.retryable], ['unreachable', true]);
+  assert.equal((await flow.untilStatus('unreachable')).at(-1).slice(0, 11), 'yellow ring');
+});
+
+test('a permanent failure ends it at once', async (t) => {
+  const { endpoint, requests } = await service(t, () => error(404, 'NOT_FOUND', 'gone'));
+  const flow = await load(t, { connection: { OPERATIONS_ENDPOINT: endpoint } });
+  flow.node.receive({ name: 'operations/o' });
+  assert.equal((await flow.caught.next()).error.code, 'not-found');
+  assert.equal((await flow.untilStatus('not-found')).at(-1), 'red ring not-found');
+  assert.equal(requests.length, 1);
+});
+
+for (const [what, config, msg, code] of [
+  ['a name that is missing', {}, {}, 'invalid-name'],
+  ['a name of another type', {}, { name: {} }, 'invalid-name'],
+  ['no connection', { connection: '' }, { name: 'operations/o' }, 'invalid-setting'],
+  ['a deadline that is none', { deadline: 'soon' }, { name: 'operations/o' }, 'invalid-setting'],
+]) {
+  test(`bad input: ${what}`, async (t) => {
+    const flow = await load(t, { config });
+    flow.node.receive(msg);
+    assert.equal((await flow.caught.next()).error.code, code);
+    assert.equal((await flow.untilStatus(code)).at(-1), `red ring ${code}`);
+  });
+}
+
+test('several waits in one node: how many there are', async (t) => {
+  const answers = new Map();
+  const { endpoint } = await service(t, ({ url }) => answers.get(/operations\/(\w)/.exec(url)[1]));
+  answers.set('a', at(1)).set('b', at(2));
+  const flow = await load(t, { connection: { OPERATIONS_ENDPOINT: endpoint } });
+  flow.node.receive({ name: 'operations/a' });
+  flow.node.receive({ name: 'operations/b' });
+  await flow.running.next();
+  await flow.running.next();
+  assert.ok((await flow.untilStatus('2 (not kept)')).includes('blue ring 2 (not kept)'));
+  answers.set('a', over).set('b', over);
+  await flow.succeeded.next();
+  await flow.succeeded.next();
+  await flow.untilStatus('succeeded');
+});
+
+test('one operation is never asked for twice at a time, and the next question waits for nobody', async (t) => {
+  let release;
+  const held = new Promise((resolve) => (release = resolve));
+  const shared = await service(t, () => held);
+  const flow = await load(t, { connection: { OPERATIONS_ENDPOINT: shared.endpoint } });
+  for (let i = 0; i < 5; i++) flow.node.receive({ name: 'operations/o', topic: i });
+  await shared.asked(1);
+  release(over);
+  const topics = [];
+  for (let i = 0; i < 5; i++) topics.push((await flow.succeeded.next()).topic);
+  assert.deepEqual(topics.sort(), [0, 1, 2, 3, 4]);
+  assert.deepEqual([shared.requests.length, shared.mostInFlight], [1, 1]);
+});
+
+test('who leaves a shared question does not end it for the others', async (t) => {
+  const { Connection } = require('../lib/connection.js');
+  let release;
+  const held = new Promise((resolve) => (release = resolve));
+  const shared = await service(t, () => held);
+  const connection = new Connection({ OPERATIONS_ENDPOINT: shared.endpoint });
+  const [leaves, stays] = [new AbortController(), new AbortController()];
+  const left = connection.poll('operations/o', { signal: leaves.signal });
+  const stayed = connection.poll('operations/o', { signal: stays.signal });
+  await shared.asked(1);
+  leaves.abort(new Error('left'));
+  await assert.rejects(left, { message: 'left' });
+  release(over);
+  assert.equal((await stayed).operation.done, true);
+  assert.equal(shared.requests.length, 1);
+});
+
+describe('redeploy', () => {
+  for (const [what, answer] of [['a question', () => undefined], ['a pause', () => ({ ...at(1) })]]) {
+    test(`in the middle of ${what}: nothing runs on, and a Catch node of the new flow hears of it`, async (t) => {
+      const asked = await service(t, answer);
+      const options = { type: 'google-operation-wait', connection: { OPERATIONS_ENDPOINT: asked.endpoint } };
+      const flow = await load(t, options);
+      flow.node.receive({ name: 'operations/o', topic: 'kept' });
+      if (what === 'a pause') await flow.running.next();
+      else await asked.asked(1);
+      const next = await redeploy(options);
+      const { error: { code }, topic } = await next.caught.next();
+      assert.deepEqual([code, topic], ['interrupted', 'kept']);
+      await asked.quiet();
+      assert.equal(asked.requests.length, 1);
+    });
+  }
+
+  test('with a persistent store too: the waits are not taken up again', async (t) => {
+    const store = require('@node-red/runtime/lib/nodes/context/memory');
+    const silent = await service(t, () => undefined);
+    const options = {
+      type: 'google-operation-wait',
+      connection: { OPERATIONS_ENDPOINT: silent.endpoint },
+      settings: { contextStorage: { default: { module: store } } },
+    };
+    const flow = await load(t, options);
+    flow.node.receive({ name: 'operations/o' });
+    await silent.asked(1);
+    const kept = () => new Promise((resolve, reject) =>
+      helper.getNode('n').context().get('waits', 'default', (error, waits) => (error ? reject(error) : resolve(waits))));
+    assert.deepEqual(Object.values(await kept()).map(({ name }) => name), ['operations/o']);
+    const next = await redeploy(options);
+    assert.equal((await next.caught.next()).error.code, 'interrupted');
+    await silent.quiet();
+    assert.equal(silent.requests.length, 1);
+    while (Object.keys((await kept()) ?? {}).length > 0) await new Promise(setImmediate);
+  });
+});
+
+test('a message that no store can keep still ends well, and the log says what a restart would lose', async (t) => {
+  const store = require('@node-red/runtime/lib/nodes/context/memory');
+  const { endpoint } = await service(t, () => over);
+  const flow = await load(t, {
+    connection: { OPERATIONS_ENDPOINT: endpoint },
+    settings: { contextStorage: { default: { module: store } } },
+  });
+  flow.node.receive({ name: 'operations/o', big: 1n });
+  assert.equal((await flow.succeeded.next()).big, 1n);
+  const warnings = flow.log.args.map(([{ msg }]) => msg);
+  assert.ok(warnings.includes('After a restart of Node-RED the message for operations/o will have its topic alone: the rest is no JSON.'));
+});
