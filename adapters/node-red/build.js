@@ -61,12 +61,18 @@ function writeEditor() {
   const open = manifest.settings.filter(({ secret }) => !secret);
   const secrets = manifest.settings.filter(({ secret }) => secret);
   const { options: services } = open.find(({ type }) => type === 'service');
-  const row = ({ variable, label, default: standard, type }, more) => `
+  const row = (setting, more) => {
+    const { variable, label } = setting;
+    return `
   <div class="form-row${more ? ' google-operations-access" data-access="' + variable : ''}">
-    <label for="node-config-input-${variable}"><i class="fa fa-${ICONS[variable]}"></i> ${text(label)}</label>
-    <input type="${more ? 'password' : 'text'}" id="node-config-input-${variable}" placeholder="${text(placeholder(standard, type))}" autocomplete="off">
+    <label for="node-config-input-${variable}" style="width: 130px"><i class="fa fa-${ICONS[variable]}"></i> ${text(label)}</label>
+    <input type="${more ? 'password' : 'text'}" id="node-config-input-${variable}" placeholder="${text(placeholder(setting))}" style="width: calc(100% - 140px)" autocomplete="off">
   </div>`;
-  const placeholder = (standard, type) => standard ?? { service: 'any: type to search', url: "the service's own" }[type] ?? '';
+  };
+  const placeholder = ({ variable, type, default: standard }) => {
+    if (standard !== null) return `${standard}${variable.endsWith('_MS') ? ' ms' : ''}`;
+    return { service: 'any: type to search', url: "the service's own" }[type] ?? '';
+  };
   const validation = ({ type, pattern, minimum, maximum }) => {
     if (type === 'integer') return `, validate: isInteger(${minimum}, ${maximum})`;
     return pattern ? `, validate: (value) => !value || /${pattern.replaceAll('/', '\\/')}/.test(value)` : '';

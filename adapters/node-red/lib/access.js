@@ -77,7 +77,7 @@ async function accessToken(client, settings, signal) {
         { httpStatus: status },
       );
     }
-    if (status !== undefined || typeof error.code === 'string' && /^E[A-Z_]+$/.test(error.code)) {
+    if (status !== undefined || typeof error.code === 'string' && /^E(?!RR_)[A-Z_]+$/.test(error.code)) {
       throw failure(
         'unreachable',
         `No access token came for the service-account key: ${status ?? error.code}. Check the network, or try again later.`,
