@@ -19,7 +19,10 @@ function copyBlock() {
     if (dependencies[name] !== range) throw new Error(`package.json has to depend on ${name} ${range}, as the block does`);
   }
   rmSync(to, { recursive: true, force: true });
-  for (const path of ['package.json', ...block.files]) cpSync(join(from, path), join(to, path), { recursive: true });
+  for (const path of ['package.json', ...block.files]) {
+    // The types are for programs in TypeScript, and no part of what runs.
+    cpSync(join(from, path), join(to, path), { recursive: true, filter: (file) => !file.endsWith('.d.ts') });
+  }
 }
 
 /** The node's colour: the icon's own, half way to white, so that the editor's dark labels can be read on it. */
