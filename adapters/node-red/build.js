@@ -1,5 +1,5 @@
 // Makes what the package needs of the rest of the repository: the block with all that it runs on, and the editor's
-// files from the manifest. `../node` is installed first, which transpiles the component.
+// files from the manifest. `../node` is built first, which transpiles the component.
 //
 // The block is copied and not a dependency: `npm install` of a packed file finds everything then, wherever the package
 // `google-operations-get` is published. A bundled dependency would carry native files of the machine that packed it.
@@ -12,7 +12,7 @@ const read = (...path) => readFileSync(join(...path), 'utf8');
 function copyBlock() {
   const from = join(__dirname, '../node');
   const to = join(__dirname, 'block');
-  if (!existsSync(join(from, 'dist'))) throw new Error(`${from} is not installed: run npm ci there first`);
+  if (!existsSync(join(from, 'dist'))) throw new Error(`${from} is not built: run npm ci and npm run build there first`);
   const block = JSON.parse(read(from, 'package.json'));
   const { dependencies } = JSON.parse(read(__dirname, 'package.json'));
   for (const [name, range] of Object.entries(block.dependencies)) {
