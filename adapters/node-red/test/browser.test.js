@@ -98,7 +98,6 @@ test('a bad name shows a red status, and the help tab reads right', TIME_LIMIT, 
   await editor.wire(inject, 0, get);
   await editor.deploy();
   await editor.press(inject);
-  await editor.shot('bad-name');
   const label = get.locator('.red-ui-flow-node-status-label');
   await page.waitForFunction((id) => document.getElementById(id).querySelector('.red-ui-flow-node-status-label')?.textContent === 'invalid-name',
     await get.getAttribute('id'));
