@@ -42,6 +42,13 @@ test('a token is made of the key, with the scope of the service, and kept until 
   assert.deepEqual([iss, scope], [KEY.client_email, 'https://www.googleapis.com/auth/cloud-platform']);
 });
 
+test('a service with several scopes gets the widest alone', async (t) => {
+  const requests = tokens(t, () => granted('ya29'));
+  const settings = { OPERATIONS_SERVICE: 'agentregistry.googleapis.com/v1' };
+  await accessToken(serviceAccount(JSON.stringify(KEY), settings, manifest), settings);
+  assert.equal(claims(requests[0]).scope, 'https://www.googleapis.com/auth/cloud-platform');
+});
+
 test('a service without the widest scope gets its own', async (t) => {
   const requests = tokens(t, () => granted('ya29'));
   const settings = { OPERATIONS_SERVICE: 'androiddeviceprovisioning.googleapis.com' };

@@ -57,7 +57,7 @@ test('a person does it all in the browser: drag, fill in, wire, deploy, see it s
 
   for (const output of [0, 1, 2]) await editor.wire(wait, output, debug);
   await editor.wire(inject, 0, wait);
-  await editor.deploy();
+  await red.whileDeploying(() => editor.deploy());
   await editor.sidebar('debug');
   await editor.press(inject);
 
@@ -96,7 +96,7 @@ test('a bad name shows a red status, and the help tab reads right', TIME_LIMIT, 
   await page.locator('#node-input-connection').selectOption({ label: 'Any service' });
   await editor.done();
   await editor.wire(inject, 0, get);
-  await editor.deploy();
+  await red.whileDeploying(() => editor.deploy());
   await editor.press(inject);
   const label = get.locator('.red-ui-flow-node-status-label');
   await page.waitForFunction((id) => document.getElementById(id).querySelector('.red-ui-flow-node-status-label')?.textContent === 'invalid-name',

@@ -34,11 +34,28 @@ async function told(t) {
       told.tellings.push(url);
       return {};
     }
+    if (url.includes('operations/other')) return { name: 'operations/other', done: true };
     told.polls += 1;
     told.authorization = headers.authorization;
     return { name: 'operations/o', done: told.over };
   });
+  /** When so much was told. */
+  told.toldOf = async (count) => {
+    while (told.tellings.length < count) await served.asked(served.requests.length + 1);
+  };
   return Object.assign(told, { endpoint: served.endpoint, requests: served.requests, asked: served.asked });
+}
+
+async function ask(red, name) {
+  assert.equal((await fetch(`${red.url}/start?name=${name}`)).status, 202);
+}
+
+/** One more wait, which ends after those that Node-RED took up at its start have asked. */
+async function another(red, served) {
+  const before = served.tellings.length;
+  await ask(red, 'operations/other');
+  await served.toldOf(before + 1);
+  assert.equal(served.tellings.pop(), '/told/succeeded/operations/other');
 }
 
 const withToken = (nodes) =>
@@ -50,7 +67,7 @@ test('a wait survives a restart of Node-RED, and its secret is in no file in the
 
   const before = await start(t, path, FILE);
   await before.deploy(withToken(flow(served.endpoint)));
-  assert.equal((await fetch(`${before.url}/start?name=operations/o`)).status, 202);
+  await ask(before, 'operations/o');
   await served.asked(1);
   const exported = await (await fetch(`${before.url}/flows`)).text();
   await before.stop();
@@ -59,7 +76,7 @@ test('a wait survives a restart of Node-RED, and its secret is in no file in the
 
   served.over = true;
   const after = await start(t, path, FILE);
-  while (served.tellings.length === 0) await served.asked(served.requests.length + 1);
+  await served.toldOf(1);
   assert.deepEqual(served.tellings, ['/told/succeeded/operations/o']);
   assert.deepEqual([served.polls - polls, served.authorization], [1, 'Bearer ya29.secret']);
   await after.stop();
@@ -71,7 +88,7 @@ test('a wait survives a restart of Node-RED, and its secret is in no file in the
 
   // It was told once: another start has nothing to take up.
   const last = await start(t, path, FILE);
-  await last.deploy(flow(served.endpoint));
+  await another(last, served);
   await last.stop();
   assert.deepEqual([served.tellings.length, served.polls - polls], [1, 1]);
 });
@@ -81,14 +98,15 @@ test('a redeploy ends a wait that is kept: it is reported, and not taken up agai
   const path = userDir(t, flow(served.endpoint));
   const red = await start(t, path, FILE);
   await red.deploy(withToken(flow(served.endpoint)));
-  await fetch(`${red.url}/start?name=operations/o`);
+  await ask(red, 'operations/o');
   await served.asked(1);
   await red.deploy(flow(served.endpoint));
-  while (served.tellings.length === 0) await served.asked(served.requests.length + 1);
+  await served.toldOf(1);
   const { polls } = served;
   assert.deepEqual(served.tellings, ['/told/interrupted']);
   await red.stop();
   const again = await start(t, path, FILE);
+  await another(again, served);
   await again.stop();
   assert.deepEqual([served.polls, served.tellings.length], [polls, 1]);
 });
@@ -98,11 +116,12 @@ test('with the memory store alone a wait does not survive a restart', async (t) 
   const path = userDir(t, flow(served.endpoint));
   const before = await start(t, path);
   await before.deploy(withToken(flow(served.endpoint)));
-  await fetch(`${before.url}/start?name=operations/o`);
+  await ask(before, 'operations/o');
   await served.asked(1);
   await before.stop();
   const { polls } = served;
   const after = await start(t, path);
+  await another(after, served);
   await after.stop();
   assert.deepEqual([polls, served.polls, served.tellings], [1, 1, []]);
 });

@@ -41,6 +41,7 @@ test('a universe has the services of the manifest and no others', () => {
   assert.ok(!get('https://apigateway.googleapis.com/'));
   assert.ok(!get('https://evil.apis.example.org/'));
   assert.ok(!get('https://evilapis.example.org/'));
+  assert.ok(!get('https://apigateway.evil.example.org/'));
 });
 
 test('a fault of the connection has the name of what it is', () => {

@@ -48,25 +48,40 @@ async function start(t, path, contextStorage) {
     await ended;
   };
   t.after(stop);
-  const port = await new Promise((resolve, reject) => {
-    createInterface({ input: child.stdout }).on('line', (line) => {
-      log.push(line);
-      const serving = /^serving (\d+)$/.exec(line);
-      if (serving) resolve(serving[1]);
-    });
-    ended.then(() => reject(new Error(`Node-RED ended:\n${log.join('\n')}`)));
+  const lines = createInterface({ input: child.stdout });
+  let starts = 0;
+  lines.on('line', (line) => {
+    log.push(line);
+    if (line.startsWith('started ')) starts += 1;
   });
+  /** When the flows were started so often: a deploy is answered before that. */
+  const started = async (count) => {
+    while (starts < count) {
+      await Promise.race([once(lines, 'line'), ended]);
+      if (child.exitCode !== null) throw new Error(`Node-RED ended:\n${log.join('\n')}`);
+    }
+  };
+  await started(1);
+  const [, port] = /^started (\d+)$/m.exec(log.join('\n'));
   const url = `http://127.0.0.1:${port}`;
   return {
     url, log, stop,
+    /** Runs what deploys, and comes back when the new flows are there. */
+    async whileDeploying(deploy) {
+      const before = starts;
+      await deploy();
+      await started(before + 1);
+    },
     /** What the editor does on Deploy. */
     async deploy(flow) {
+      const before = starts;
       const response = await fetch(`${url}/flows`, {
         method: 'POST',
         headers: { 'Content-Type': 'application/json', 'Node-RED-Deployment-Type': 'full' },
         body: JSON.stringify(flow),
       });
       if (!response.ok) throw new Error(`not deployed: ${response.status} ${await response.text()}`);
+      await started(before + 1);
     },
   };
 }

@@ -1,4 +1,4 @@
-// Node-RED as a process of its own, on a port that the system picks: says `serving PORT`, ends on SIGTERM.
+// Node-RED as a process of its own, on a port that the system picks: says `started PORT` for each start of its flows, ends on SIGTERM.
 const { createServer } = require('node:http');
 const express = require('express');
 const RED = require('node-red');
@@ -20,8 +20,8 @@ RED.init(server, {
 app.use('/', RED.httpAdmin);
 app.use('/', RED.httpNode);
 server.listen(0, '127.0.0.1', async () => {
+  RED.runtime.events.on('flows:started', () => console.log(`started ${server.address().port}`));
   await RED.start();
-  RED.runtime.events.once('flows:started', () => console.log(`serving ${server.address().port}`));
 });
 process.once('SIGTERM', async () => {
   await RED.stop();
