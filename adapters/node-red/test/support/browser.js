@@ -70,10 +70,13 @@ async function openEditor(t, url) {
       const button = page.locator('#red-ui-header-button-deploy');
       await button.click();
       await page.locator('#red-ui-header-button-deploy.disabled').waitFor();
-      await page.locator('#red-ui-header-shade').waitFor({ state: 'hidden' });
     },
+    /** Presses the button of an Inject node, when the shade of a deploy no longer lies over it. */
     async press(inject) {
-      await page.mouse.click(...(await center(inject.locator('.red-ui-flow-node-button-button'))));
+      const [x, y] = await center(inject.locator('.red-ui-flow-node-button-button'));
+      await page.waitForFunction(
+        (at) => document.elementFromPoint(...at)?.classList.contains('red-ui-flow-node-button-button'), [x, y]);
+      await page.mouse.click(x, y);
     },
     async sidebar(tab) {
       await page.evaluate((id) => RED.sidebar.show(id), tab);
