@@ -220,7 +220,10 @@ fn refuse_stray_secrets(variables: &[(String, String)]) -> Result<(), Failure> {
             .map(|word| Credential::AccessToken(word.to_owned()))
             .collect();
         let is_in = |value: &str| words.iter().any(|word| word.is_in(value));
-        let mut others = variables.iter().filter(|(variable, _)| is_other(variable));
+        // An empty value is unset.
+        let is_set =
+            |(variable, value): &&(String, String)| is_other(variable) && !value.is_empty();
+        let mut others = variables.iter().filter(is_set);
         if let Some((variable, _)) =
             others.find(|(variable, value)| is_in(variable) || is_in(value))
         {

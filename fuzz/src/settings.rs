@@ -106,7 +106,8 @@ fn verdict(variables: &[(String, String)]) -> Verdict {
         let is_shown = variable.starts_with("OPERATIONS_") || variable.starts_with("GOOGLE_CLOUD_");
         let holds = |(other, secret): &(String, String)| {
             let mut words = secret.split_ascii_whitespace();
-            is_secret(other) && words.any(|word| word.len() >= 8 && value.contains(word))
+            let is_in = |word: &str| value.contains(word) || variable.contains(word);
+            is_secret(other) && words.any(|word| word.len() >= 8 && is_in(word))
         };
         if is_shown && variables.iter().any(holds) {
             return Verdict::Bad;
