@@ -67,22 +67,30 @@ impl Out {
             .iter()
             .rposition(|byte| *byte == b'\n')
             .map_or(0, |at| at + 1);
-        if whole < text.len() {
-            file.set_len(whole as u64).map_err(unusable)?;
-            file.seek(SeekFrom::End(0)).map_err(unusable)?;
-        }
+        let foreign = |number: usize| {
+            Stop::usage(format!(
+                "{shown} (--out) is not of lro's making: line {number} is none of its records; name another file"
+            ))
+        };
         let mut ended = HashMap::new();
-        for (number, line) in text[..whole].split(|byte| *byte == b'\n').enumerate() {
+        let mut number = 0;
+        for line in text[..whole].split_inclusive(|byte| *byte == b'\n') {
+            number += 1;
+            let line = &line[..line.len() - 1];
             if line.is_empty() {
                 continue;
             }
-            let (name, end) = read(line).ok_or_else(|| {
-                let number = number + 1;
-                Stop::usage(format!(
-                    "{shown} (--out) is not of lro's making: line {number} is none of its records; name another file"
-                ))
-            })?;
+            let (name, end) = read(line).ok_or_else(|| foreign(number))?;
             ended.insert(name, end);
+        }
+        // Nothing is taken away before all of the file is known to be lro's.
+        let cut = &text[whole..];
+        if !cut.is_empty() {
+            if !is_cut_short(cut) {
+                return Err(foreign(number + 1));
+            }
+            file.set_len(whole as u64).map_err(unusable)?;
+            file.seek(SeekFrom::End(0)).map_err(unusable)?;
         }
         Ok((Out::File(path.to_owned(), file), ended))
     }
@@ -113,6 +121,19 @@ impl Out {
                 ))
             }),
         }
+    }
+}
+
+/// Whether this, without a line feed, can be the beginning of a record. After a power cut a file may be longer
+/// than what was written of it, with zeros behind.
+fn is_cut_short(line: &[u8]) -> bool {
+    const BEGINNING: &[u8] = b"{\"name\":\"";
+    let zeros = line.iter().rev().take_while(|byte| **byte == 0).count();
+    let line = &line[..line.len() - zeros];
+    let is_object = serde_json::from_slice::<serde::de::IgnoredAny>(line).is_ok();
+    match is_object {
+        true => read(line).is_some(),
+        false => line.starts_with(BEGINNING) || BEGINNING.starts_with(line),
     }
 }
 
@@ -177,7 +198,14 @@ mod tests {
 
     #[test]
     fn a_file_of_another_kind_is_left_alone() {
-        for other in ["name,done\n", "{\"name\":\"operations/a\"}\n", "[]\n"] {
+        for other in [
+            "name,done\n",
+            "{\"name\":\"operations/a\"}\n",
+            "[]\n",
+            "name,done\noperations/a,true",
+            "operations/a",
+            "{\"name\":\"a-package\",\"version\":\"1.0.0\"}",
+        ] {
             let (_folder, path) = file(&format!("{DONE}{other}"));
             let stop = Out::file(&path).err().unwrap();
             assert_eq!(stop.code, 2);
@@ -186,6 +214,17 @@ mod tests {
                 std::fs::read_to_string(&path).unwrap(),
                 format!("{DONE}{other}")
             );
+        }
+    }
+
+    #[test]
+    fn a_line_may_be_cut_short_anywhere() {
+        let ends = (1..FAILED.len()).map(|at| FAILED[..at].to_owned());
+        // A file that a power cut left longer than what had been written of it.
+        for cut in ends.chain(["\0\0\0".to_owned(), format!("{}\0\0", &FAILED[..20])]) {
+            let (_folder, path) = file(&format!("{DONE}{cut}"));
+            assert_eq!(Out::file(&path).ok().unwrap().1.len(), 1, "{cut:?}");
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), DONE);
         }
     }
 
