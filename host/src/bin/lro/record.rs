@@ -55,6 +55,12 @@ impl Out {
             .create(true)
             .open(path)
             .map_err(unusable)?;
+        // What cannot be read back cannot be gone on from; reading a pipe of one's own would never end.
+        if !file.metadata().map_err(unusable)?.is_file() {
+            return Err(Stop::usage(format!(
+                "{shown} (--out) is no ordinary file: name one, or leave --out away for standard output"
+            )));
+        }
         file.try_lock().map_err(|error| match error {
             TryLockError::WouldBlock => Stop::usage(format!(
                 "{shown} (--out) is written by another lro: wait for it, or name another file"
@@ -226,6 +232,14 @@ mod tests {
             assert_eq!(Out::file(&path).ok().unwrap().1.len(), 1, "{cut:?}");
             assert_eq!(std::fs::read_to_string(&path).unwrap(), DONE);
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_file_cannot_be_gone_on_from() {
+        let stop = Out::file(Path::new("/dev/null")).err().unwrap();
+        assert_eq!(stop.code, 2);
+        assert!(stop.message.contains("/dev/null"), "{}", stop.message);
     }
 
     #[test]
