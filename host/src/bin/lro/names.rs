@@ -23,10 +23,25 @@ pub fn read(from: &Path) -> Result<Vec<String>, Stop> {
         let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
         Stop::usage(format!("the names {shown} are not UTF-8 in line {line}"))
     })?;
+    // Editors of Windows begin a file with a byte order mark.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let mut seen = HashSet::new();
     let names = text.lines().map(str::trim).filter(|name| !name.is_empty());
     Ok(names
         .filter(|name| seen.insert(*name))
         .map(str::to_owned)
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_first_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("names.txt");
+        std::fs::write(&path, "\u{feff}operations/a\r\noperations/b\r\n").unwrap();
+        assert_eq!(read(&path).ok().unwrap(), ["operations/a", "operations/b"]);
+    }
 }
