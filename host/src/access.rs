@@ -224,6 +224,14 @@ impl Access {
         Source::metadata_server(quota_project).map(Self::from_source)
     }
 
+    /// The token, where it is at hand without asking for one.
+    pub(crate) fn given(&self) -> Option<&Authorization> {
+        match &self.0 {
+            Way::Token(authorization) => Some(authorization),
+            Way::None | Way::Credentials(_) => None,
+        }
+    }
+
     /// What to add to a request to a service that takes `scopes`; `None` for [`Access::none`].
     ///
     /// The first call for a scope set asks the token source, and those that come meanwhile wait for

@@ -95,7 +95,7 @@ pub(crate) struct Exchange {
     pub attempts: u32,
     /// The host that was asked last, with its port where that is not the scheme's own.
     pub host: Option<String>,
-    /// The credential that was sent last: its text must be in no message.
+    /// The credential of the last request: its text must be in no message.
     pub authorization: Option<Authorization>,
     /// Why there was no credential.
     pub no_access: Option<AccessError>,
@@ -259,6 +259,8 @@ impl Outgoing {
     }
 
     async fn ask_with(&self, authorization: &Authorization) -> Result<Response<WasiBody>, Error> {
+        self.exchange
+            .note(|exchange| exchange.authorization = Some(authorization.clone()));
         // A flow's data that holds the credential is not sent: URLs are logged on their way. The block
         // has percent-encoded what a name holds, so that a token with a `/` or `+` is spelled otherwise.
         let url = self.head.uri.to_string();
@@ -268,8 +270,6 @@ impl Outgoing {
         }
         let mut headers = self.head.headers.clone();
         authorization.apply_to(&mut headers);
-        self.exchange
-            .note(|exchange| exchange.authorization = Some(authorization.clone()));
         self.ask(headers).await
     }
 

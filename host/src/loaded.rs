@@ -123,7 +123,7 @@ impl LoadedBlock {
                 if instance.calls_left > 0 && exchange.memory <= KEPT_MEMORY {
                     self.idle.keep(&call.settings, instance);
                 }
-                result.map_err(|error| failed(error, &mut exchange))
+                result.map_err(|error| self.failed(error, &mut exchange))
             }
         };
         (result, exchange)
@@ -211,6 +211,25 @@ impl LoadedBlock {
         access.authorization(&scopes).await.map(|_| ())
     }
 
+    /// Why a call failed, as the host knows it: the block knows nothing of the credential.
+    fn failed(&self, error: GetError, exchange: &mut Exchange) -> CallError {
+        if let Some(error) = exchange.no_access.take() {
+            return CallError::Access(error);
+        }
+        let mut error = CallError::from(error);
+        let access = &self.shared.config.access;
+        // A token that was pasted as a name or a setting may be in a message before anything is sent.
+        let authorization = exchange.authorization.as_ref().or(access.given());
+        if let (
+            CallError::Permanent(failure) | CallError::Transient(failure),
+            Some(authorization),
+        ) = (&mut error, authorization)
+        {
+            failure.message = authorization.redact(std::mem::take(&mut failure.message));
+        }
+        error
+    }
+
     #[cfg(test)]
     pub(crate) fn network(&self) -> Arc<Network> {
         self.network.clone()
@@ -225,18 +244,4 @@ impl LoadedBlock {
     pub fn drop_idle(&self) {
         self.idle.clear();
     }
-}
-
-/// Why a call failed, as the host knows it: the block knows nothing of the credential.
-fn failed(error: GetError, exchange: &mut Exchange) -> CallError {
-    if let Some(error) = exchange.no_access.take() {
-        return CallError::Access(error);
-    }
-    let mut error = CallError::from(error);
-    if let (CallError::Permanent(failure) | CallError::Transient(failure), Some(authorization)) =
-        (&mut error, &exchange.authorization)
-    {
-        failure.message = authorization.redact(std::mem::take(&mut failure.message));
-    }
-    error
 }

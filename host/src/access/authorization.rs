@@ -3,9 +3,25 @@
 use std::fmt;
 
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// The project that is billed for a call.
 const QUOTA_PROJECT: HeaderName = HeaderName::from_static("x-goog-user-project");
+
+/// What stands for a token in a text.
+const REDACTED: &str = "[credential]";
+
+/// A text that begins as the token does for so many bytes holds a part of it, since the block cuts short what
+/// it quotes.
+const TELLING: usize = 16;
+
+/// What the block encodes in a name on its way into a URL.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~')
+    .remove(b'/');
 
 /// The headers that a request carries for its credential. Cheap to clone; `Debug` shows no value.
 #[derive(Clone)]
@@ -66,10 +82,13 @@ impl Authorization {
         self.token().is_some_and(|token| text.contains(token))
     }
 
-    /// `text` without the token, which a service may echo.
+    /// `text` without the token, which a service may echo or a name hold, and without its beginning.
     pub(crate) fn redact(&self, text: String) -> String {
         match self.token() {
-            Some(token) => text.replace(token, "[credential]"),
+            Some(token) => {
+                let encoded = utf8_percent_encode(token, ENCODED).to_string();
+                without(&without(&text, token), &encoded)
+            }
             None => text,
         }
     }
@@ -96,5 +115,51 @@ impl fmt::Debug for Authorization {
         f.debug_struct("Authorization")
             .field("quota_project", &self.quota_project)
             .finish_non_exhaustive()
+    }
+}
+
+/// `text` without `token`, which is ASCII, and without its beginning.
+fn without(text: &str, token: &str) -> String {
+    let telling = &token[..token.len().min(TELLING)];
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(telling) {
+        let same = rest.bytes().skip(at).zip(token.bytes());
+        let length = same.take_while(|(one, other)| one == other).count();
+        shown.push_str(&rest[..at]);
+        shown.push_str(REDACTED);
+        rest = &rest[at + length..];
+    }
+    shown.push_str(rest);
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOKEN: &str = "ya29.not/a+real=token~canary";
+
+    fn redacted(text: &str) -> String {
+        let authorization = Authorization::bearer(TOKEN).unwrap();
+        authorization.redact(text.to_owned())
+    }
+
+    #[test]
+    fn a_text_holds_the_token_in_no_spelling() {
+        let encoded = "ya29.not/a%2Breal%3Dtoken~canary";
+        assert_eq!(
+            redacted(&format!("“{TOKEN}”, {TOKEN}{TOKEN} at /v1/{encoded}?")),
+            "“[credential]”, [credential][credential] at /v1/[credential]?"
+        );
+        assert_eq!(redacted("ya29 is no token"), "ya29 is no token");
+    }
+
+    #[test]
+    fn a_text_that_was_cut_holds_no_part_of_the_token() {
+        for length in TELLING..TOKEN.len() {
+            let cut = format!("Bearer {}…", &TOKEN[..length]);
+            assert_eq!(redacted(&cut), "Bearer [credential]…");
+        }
     }
 }

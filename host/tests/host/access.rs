@@ -313,8 +313,33 @@ async fn a_name_that_holds_the_token_is_not_sent() {
             .setting("OPERATIONS_ENDPOINT", server.endpoint());
         let failure = permanent(get.call(&call).await);
         assert_eq!(failure.reason, Reason::RequestDenied, "{}", failure.message);
+        assert!(
+            failure.message.contains("/operations/[credential] "),
+            "{}",
+            failure.message
+        );
         assert_eq!(server.seen().accepted, 0);
+        let failure = permanent(get.call(&Call::new(token)).await);
+        assert_eq!(failure.reason, Reason::InvalidName, "{}", failure.message);
+        assert!(!failure.message.contains(token), "{}", failure.message);
     }
+}
+
+#[tokio::test]
+async fn a_token_that_a_message_is_too_short_for_is_in_no_part_of_it() {
+    let server = Server::start(|_, asked| async move {
+        let said = format!("{} {}", "x".repeat(400), asked.all("authorization")[0]);
+        error(403, "PERMISSION_DENIED", &said)
+    })
+    .await;
+    let token = "ya29.canary-".repeat(20);
+    let (_host, get) = with(Access::token(token).unwrap());
+    let failure = permanent(get.call(&call(&server)).await);
+    assert!(
+        failure.message.contains("x Bearer [credential]…"),
+        "{}",
+        failure.message
+    );
 }
 
 #[tokio::test]
