@@ -282,11 +282,11 @@ impl Outgoing {
         let since = Instant::now();
         let sent = shared.connections.send(request, self.options).await;
         let took = since.elapsed();
-        let host = authority(&self.head.uri);
+        let host = named_host(&self.head.uri);
         let status = sent.as_ref().ok().map(|response| response.status());
         shared
             .metrics
-            .request(host, status.map(|status| status.as_u16()));
+            .request(&host, status.map(|status| status.as_u16()));
         match &sent {
             Ok(response) => {
                 let version = response.version();
@@ -299,9 +299,15 @@ impl Outgoing {
     }
 }
 
-/// The host of a request, with its port where that is not the scheme's own.
-fn authority(uri: &Uri) -> &str {
-    uri.authority().map_or("", Authority::as_str)
+/// The host of a request, with its port where that is not the scheme's own, however the block writes it.
+fn named_host(uri: &Uri) -> String {
+    let Some(Origin { scheme, host, port }) = Origin::new(uri.scheme(), uri.authority()) else {
+        return String::new();
+    };
+    match (scheme.as_str(), port) {
+        ("https", 443) | ("http", 80) => host,
+        _ => format!("{host}:{port}"),
+    }
 }
 
 type Sent = Result<
@@ -320,12 +326,13 @@ impl WasiHttpHooks for Egress {
         _sent: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Sent> + Send> {
         let allowed = self.allows(request.method(), request.uri());
+        let host = named_host(request.uri());
         self.exchange.note(|exchange| {
             exchange.attempts += 1;
-            exchange.host = Some(authority(request.uri()).to_owned());
+            exchange.host = Some(host.clone());
         });
         let Some(scopes) = allowed else {
-            tracing::debug!(host = authority(request.uri()), "denied");
+            tracing::debug!(host, "denied");
             return Box::new(async { Err(Error::HttpRequestDenied) });
         };
         let options = options.unwrap_or_default();
@@ -455,5 +462,28 @@ mod tests {
         assert!(!get("https://apigateway.googleapis.com/"));
         assert!(!get("https://evil.apis.example.org/"));
         assert!(!get("https://evilapis.example.org/"));
+    }
+
+    #[tokio::test]
+    async fn one_host_has_one_name_however_a_block_writes_it() {
+        let host = Host::new().unwrap();
+        let get = host.load(&Block::builtin()).unwrap();
+        let call = Call::new("operations/o").setting("OPERATIONS_ENDPOINT", "http://localhost:80");
+        let mut egress = Egress::new(get.network(), &call);
+        for authority in [
+            "u1:not-a-real-token@localhost:80",
+            "u2@localhost",
+            "LOCALHOST:80",
+        ] {
+            let body = Empty::new().map_err(|never| match never {}).boxed_unsync();
+            let request = Request::get(format!("http://{authority}/v1")).body(body);
+            let sent = egress.send_request(request.unwrap(), None, Box::new(async { Ok(()) }));
+            assert!(Box::into_pin(sent).await.is_err());
+            assert_eq!(egress.exchange().take().host.as_deref(), Some("localhost"));
+        }
+        let text = host.metrics();
+        let requests = r#"operations_requests_total{host="localhost",status="none"} 3"#;
+        assert!(text.contains(requests), "{text}");
+        assert!(!text.contains("not-a-real-token"), "{text}");
     }
 }
