@@ -97,6 +97,11 @@ impl Idle {
             match kept.by_settings.get_mut(key) {
                 Some(shelf) => shelf.put(instance, used),
                 None => {
+                    // Settings whose instances are gone may not come back.
+                    if kept.by_settings.len() >= self.limit.saturating_mul(2) {
+                        kept.by_settings
+                            .retain(|_, shelf| !shelf.instances.is_empty());
+                    }
                     let mut shelf = Shelf::default();
                     shelf.put(instance, used);
                     kept.by_settings.insert(key.clone(), shelf);
@@ -114,6 +119,12 @@ impl Idle {
         drop(kept);
     }
 
+    /// How many settings are known.
+    #[cfg(test)]
+    pub fn settings(&self) -> usize {
+        self.lock().by_settings.len()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Kept> {
         // A panic elsewhere leaves whole instances behind: none is in the map while it runs.
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
@@ -122,7 +133,9 @@ impl Idle {
 
 impl Kept {
     fn remove_oldest(&mut self) -> Option<Instance> {
+        // One that runs is not there to make place.
         let shelves = self.by_settings.iter();
+        let shelves = shelves.filter(|(_, shelf)| !shelf.instances.is_empty());
         let (key, _) = shelves.min_by_key(|(_, shelf)| shelf.used)?;
         let key = key.clone();
         let shelf = self.by_settings.get_mut(&key)?;

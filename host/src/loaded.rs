@@ -245,3 +245,51 @@ impl LoadedBlock {
         self.idle.clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use super::*;
+    use crate::{Block, Host, HostConfig, Instances};
+
+    fn reusing(calls_in_flight: u32) -> LoadedBlock {
+        let host = Host::with(HostConfig {
+            instances: Instances::Reused {
+                calls: NonZeroU32::MAX,
+            },
+            calls_in_flight: NonZeroU32::new(calls_in_flight).unwrap(),
+            ..HostConfig::default()
+        });
+        host.unwrap().load(&Block::builtin()).unwrap()
+    }
+
+    fn of(project: u32) -> Call {
+        Call::new("operations/o").setting("GOOGLE_CLOUD_QUOTA_PROJECT", project.to_string())
+    }
+
+    #[tokio::test]
+    async fn settings_without_an_instance_crowd_no_other_out() {
+        let get = reusing(2);
+        for project in 0..3 {
+            get.prepare(&of(project)).await.unwrap();
+            if project == 0 {
+                assert!(get.idle.take(&of(0).settings).is_some());
+            }
+        }
+        // There is no room: the oldest instance makes place, and that of 0 is gone already.
+        get.prepare(&of(3)).await.unwrap();
+        let is_kept = |project| get.idle.take(&of(project).settings).is_some();
+        assert_eq!([1, 2, 3].map(is_kept), [false, true, true]);
+    }
+
+    #[tokio::test]
+    async fn settings_that_do_not_come_back_are_forgotten() {
+        let get = reusing(2);
+        for project in 0..20 {
+            get.prepare(&of(project)).await.unwrap();
+            assert!(get.idle.take(&of(project).settings).is_some());
+        }
+        assert!(get.idle.settings() <= 4, "{}", get.idle.settings());
+    }
+}
