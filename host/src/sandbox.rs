@@ -37,14 +37,14 @@ impl Sandbox {
     }
 }
 
-/// The wall around an instance's memory.
+/// The wall around an instance's memory. A component may have several: they count together.
 pub(crate) struct Memory {
     limit: usize,
     used: usize,
 }
 
 impl Memory {
-    /// How large the memory is, in bytes. It only grows.
+    /// How much memory there is, in bytes. It only grows.
     pub fn used(&self) -> usize {
         self.used
     }
@@ -53,13 +53,14 @@ impl Memory {
 impl ResourceLimiter for Memory {
     fn memory_growing(
         &mut self,
-        _: usize,
+        current: usize,
         desired: usize,
         _: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let granted = desired <= self.limit;
+        let used = self.used.saturating_sub(current).saturating_add(desired);
+        let granted = used <= self.limit;
         if granted {
-            self.used = desired;
+            self.used = used;
         }
         Ok(granted)
     }
@@ -90,5 +91,25 @@ impl WasiHttpView for Sandbox {
             table: &mut self.table,
             hooks: &mut self.egress,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_memories_of_a_call_are_within_the_limit_together() {
+        let mut memory = Memory {
+            limit: 100,
+            used: 0,
+        };
+        let mut grows = |from, to| memory.memory_growing(from, to, None).unwrap();
+        assert!(grows(0, 40));
+        assert!(grows(40, 60));
+        assert!(!grows(0, 50), "a second memory");
+        assert!(grows(0, 40));
+        assert!(!grows(60, 61));
+        assert_eq!(memory.used(), 100);
     }
 }
