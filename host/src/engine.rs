@@ -34,12 +34,14 @@ const TABLES: u32 = 2;
 /// The engine for a configuration. Address space for all calls is reserved here; memory is not taken
 /// before a call needs it.
 pub(crate) fn engine(config: &HostConfig) -> Result<Engine, LoadError> {
-    let instances = config.calls_in_flight.get() + idle_instances(config);
+    // More than can be counted is more than there is room for, which the allocator then says.
+    let calls = config.calls_in_flight.get();
+    let instances = calls.saturating_add(idle_instances(config));
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
-        .total_core_instances(instances * CORE_INSTANCES)
+        .total_core_instances(instances.saturating_mul(CORE_INSTANCES))
         .total_memories(instances)
-        .total_tables(instances * TABLES)
+        .total_tables(instances.saturating_mul(TABLES))
         .total_stacks(instances)
         .max_memory_size(config.memory_limit)
         .max_unused_warm_slots(instances.min(WARM_SLOTS))
@@ -90,4 +92,25 @@ fn cache(folder: &Path) -> Result<Cache, LoadError> {
     let mut config = CacheConfig::new();
     config.with_directory(folder);
     Cache::new(config).map_err(unusable)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use super::*;
+
+    #[test]
+    fn more_calls_than_can_be_counted_are_more_than_this_machine_has_room_for() {
+        for calls in [1 << 30, 1 << 31, u32::MAX] {
+            let refused = engine(&HostConfig {
+                calls_in_flight: NonZeroU32::new(calls).unwrap(),
+                instances: Instances::Reused {
+                    calls: NonZeroU32::MIN,
+                },
+                ..HostConfig::default()
+            });
+            assert!(matches!(refused, Err(LoadError::Engine(_))), "{calls}");
+        }
+    }
 }
