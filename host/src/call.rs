@@ -1,5 +1,6 @@
 //! One call of a block: what goes in, and why none may come out.
 
+use std::fmt;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -7,8 +8,8 @@ use thiserror::Error;
 use crate::access::AccessError;
 use crate::bindings::{Failure, GetError};
 
-/// A name, and the settings under which it is asked for.
-#[derive(Debug, Clone)]
+/// A name, and the settings under which it is asked for. `Debug` shows no setting's value: some are secret.
+#[derive(Clone)]
 pub struct Call {
     pub(crate) name: String,
     pub(crate) settings: Vec<(String, String)>,
@@ -64,6 +65,16 @@ impl Call {
         let last = self.settings.iter().rev().find(|(set, _)| set == variable);
         last.map(|(_, value)| value.as_str())
             .filter(|value| !value.is_empty())
+    }
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let set = self.settings.iter().map(|(variable, _)| variable);
+        f.debug_struct("Call")
+            .field("name", &self.name)
+            .field("settings", &set.collect::<Vec<_>>())
+            .finish()
     }
 }
 
@@ -142,6 +153,17 @@ impl From<GetError> for CallError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_credential_among_the_settings_is_not_shown() {
+        let call = Call::new("operations/o")
+            .setting("OPERATIONS_MAX_ATTEMPTS", "1")
+            .setting("GOOGLE_OAUTH_ACCESS_TOKEN", "not-a-real-token")
+            .setting("GOOGLE_API_KEY", "not-a-real-key");
+        let shown = format!("{call:?}");
+        assert!(shown.contains("GOOGLE_OAUTH_ACCESS_TOKEN"), "{shown}");
+        assert!(!shown.contains("not-a-real"), "{shown}");
+    }
 
     #[test]
     fn a_call_is_only_ever_shortened() {
