@@ -445,6 +445,34 @@ async fn a_credential_that_is_refused_stops_the_command_and_nothing_is_recorded(
 }
 
 #[tokio::test]
+async fn a_name_that_stops_the_command_does_not_act_on_the_terminal() {
+    let server = service().await;
+    let files = Files::of(&["secret-\u{1b}[31m".to_owned()]);
+    let ended = run(files.poll_to_out(&server, &[])).await.with_code(1);
+    assert!(
+        ended.stderr.contains("operations/secret-%1B%5B31m"),
+        "{}",
+        ended.stderr
+    );
+    assert!(!ended.stderr.contains('\u{1b}'), "{:?}", ended.stderr);
+}
+
+#[tokio::test]
+async fn a_name_that_holds_the_token_stops_the_command_and_is_not_shown() {
+    let server = service().await;
+    let files = Files::of(&[CANARY.to_owned()]);
+    let mut command = files.poll_to_out(&server, &[]);
+    command.env("GOOGLE_OAUTH_ACCESS_TOKEN", CANARY);
+    let ended = run(command).await.with_code(1);
+    assert!(
+        ended.stderr.contains("operations/[credential]"),
+        "{}",
+        ended.stderr
+    );
+    assert!(!ended.shown().contains(CANARY), "{}", ended.stderr);
+}
+
+#[tokio::test]
 async fn a_token_source_that_is_down_is_said_before_anything_is_asked() {
     let server = service().await;
     let files = Files::of(&ids(0..3));

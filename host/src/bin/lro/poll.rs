@@ -188,7 +188,9 @@ impl Run {
             Err(error) if is_of_the_operation(&error) => {
                 (record::failed(name, &error), End::NotThere)
             }
-            Err(error) => return Err(Stop::permanent(format!("{name}: {error}"))),
+            // Its message has the name, as it is in the URL.
+            Err(error @ CallError::Permanent(_)) => return Err(Stop::permanent(error.to_string())),
+            Err(error) => return Err(Stop::permanent(format!("{name:?}: {error}"))),
         };
         let out = &mut self.out;
         self.tally.bar.suspend(|| out.write(&line))?;
