@@ -1,0 +1,200 @@
+"""What a call does with its settings, with a server that misbehaves, and beside other calls."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import time
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Optional
+
+import pytest
+from samples import MANIFEST
+from servers import Server, answering, saying
+
+from google_operations_get import Failure, PermanentFailure, Settings, TransientFailure, get, get_async
+
+RUNNING = '{"name":"operations/o"}'
+
+
+def test_the_settings_are_those_of_the_manifest() -> None:
+    assert list(Settings.__annotations__) == [setting["variable"] for setting in MANIFEST["settings"]]
+
+
+def test_one_get_with_the_credential_in_one_header_and_in_no_message() -> None:
+    with answering(lambda _: (401, '{"error":{"code":401,"message":"no"}}')) as server:
+        with pytest.raises(PermanentFailure) as caught:
+            get("operations/o", **server.settings(GOOGLE_OAUTH_ACCESS_TOKEN="ya29.secret"))
+    assert caught.value.reason == "unauthenticated"
+    assert "ya29" not in repr(caught.value) + str(caught.value)
+    [request] = server.requests
+    assert request.path == "/v1/operations/o?$.xgafv=2&prettyPrint=false"
+    held = [(name.lower(), value) for name, value in request.headers.items() if "ya29" in value]
+    assert held == [("authorization", "Bearer ya29.secret")]
+    # wasmtime 48.0.0 sent none, and services refuse that.
+    assert request.headers["Host"] in server.endpoint
+
+
+def test_a_host_that_the_settings_do_not_grant_is_denied() -> None:
+    with answering(lambda _: (200, RUNNING)) as server:
+        elsewhere: Dict[str, Settings] = {
+            "//example.com/operations/o": {},
+            "//apigateway.googleapis.com/operations/o": {"OPERATIONS_SERVICE": "workspaceevents.googleapis.com"},
+            "//workspaceevents.googleapis.com/operations/o": server.settings(),
+        }
+        for name, settings in elsewhere.items():
+            with pytest.raises(PermanentFailure) as caught:
+                get(name, **settings)
+            assert caught.value.http_status is None, name
+    assert server.requests == []
+
+
+def test_a_redirect_is_not_followed() -> None:
+    with answering(lambda _: (302, "")) as server:
+        with pytest.raises(PermanentFailure, match="^redirected: "):
+            get("operations/o", **server.settings())
+    assert len(server.requests) == 1
+
+
+def test_the_environment_of_the_process_does_not_reach_the_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPERATIONS_TIMEOUT_MS", "never")
+    with answering(lambda _: (200, RUNNING)) as server:
+        assert get("operations/o", **server.settings()).done is False
+
+
+def test_an_empty_setting_is_unset() -> None:
+    with answering(lambda _: (200, RUNNING)) as server:
+        empty = server.settings(OPERATIONS_TIMEOUT_MS="", GOOGLE_API_KEY=None, OPERATIONS_SERVICE="")
+        assert get("operations/o", **empty).name == "operations/o"
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"OPERATIONS_SERVICES": "x"}, TypeError, "the block has no setting OPERATIONS_SERVICES"),
+        ({"GOOGLE_API_KEY": b"AIza"}, TypeError, "the setting GOOGLE_API_KEY is a str or an int, not bytes"),
+        ({"GOOGLE_API_KEY": "AIza\0"}, ValueError, "the setting GOOGLE_API_KEY holds a NUL character"),
+    ],
+)
+def test_a_setting_that_is_none_is_refused_and_not_shown(settings: Any, error: Any, message: str) -> None:
+    with pytest.raises(error) as caught:
+        get("operations/o", **settings)
+    assert message in str(caught.value)
+    assert "AIza" not in str(caught.value)
+
+
+def test_a_name_of_another_type_is_refused() -> None:
+    with pytest.raises(TypeError, match="the name of an operation is a str, not NoneType"):
+        get(None)  # type: ignore[arg-type]
+
+
+def test_calls_at_the_same_time_keep_their_settings_apart_and_do_not_wait_for_each_other() -> None:
+    def answer(request: Any) -> Any:
+        time.sleep(0.5)
+        return 200, json.dumps({"name": "operations/o", "metadata": {"token": request.headers["Authorization"]}})
+
+    async def all_of(tokens: Any) -> Any:
+        settings = (server.settings(GOOGLE_OAUTH_ACCESS_TOKEN=token) for token in tokens)
+        return await asyncio.gather(*(get_async("operations/o", **each) for each in settings))
+
+    tokens = [f"token-{i}" for i in range(50)]
+    with answering(answer) as server:
+        start = time.monotonic()
+        seen = asyncio.run(all_of(tokens))
+        elapsed = time.monotonic() - start
+    assert [json.loads(outputs.metadata)["token"] for outputs in seen] == [f"Bearer {token}" for token in tokens]
+    assert elapsed < 50 * 0.5 / 2
+
+
+def test_a_cancelled_task_ends_at_once() -> None:
+    async def cancelled() -> None:
+        await asyncio.wait_for(get_async("operations/o", **server.settings(OPERATIONS_TIMEOUT_MS=2000)), 0.2)
+
+    with saying(b"") as server:
+        start = time.monotonic()
+        with pytest.raises(asyncio.TimeoutError):
+            asyncio.run(cancelled())
+        assert time.monotonic() - start < 1.5
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="a system without fork")
+def test_a_fork_of_a_process_that_called_says_so_and_does_not_hang() -> None:
+    with answering(lambda _: (200, RUNNING)) as server:
+        get("operations/o", **server.settings())
+        calls: List[Callable[[], object]] = [
+            lambda: get("operations/o", **server.settings()),
+            lambda: asyncio.run(get_async("operations/o", **server.settings())),
+        ]
+        for call in calls:
+            child = os.fork()
+            if child == 0:
+                try:
+                    call()
+                except RuntimeError as error:
+                    os._exit(7 if "forked" in str(error) else 1)
+                finally:
+                    os._exit(1)
+            assert ended_with(child) == 7
+
+
+def ended_with(child: int) -> Optional[int]:
+    for _ in range(100):
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return os.WEXITSTATUS(status)
+        time.sleep(0.1)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return None
+
+
+def test_an_answer_of_many_mib_comes_whole() -> None:
+    text = "x" * (12 * 2**20)
+    with answering(lambda _: (200, json.dumps({"name": "operations/o", "metadata": {"text": text}}))) as server:
+        metadata = get("operations/o", **server.settings()).metadata
+    assert metadata is not None and json.loads(metadata)["text"] == text
+
+
+@pytest.mark.parametrize("said", ["", "HTTP/1.1 200 OK\r\nContent-", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"])
+def test_a_server_that_falls_silent_is_given_up_at_the_deadline(said: str) -> None:
+    with saying(said.encode()) as server:
+        start = time.monotonic()
+        with pytest.raises(TransientFailure, match="^timeout: "):
+            get("operations/o", **server.settings(OPERATIONS_TIMEOUT_MS=700))
+        assert 0.7 <= time.monotonic() - start < 5
+
+
+@pytest.mark.parametrize("said", ["", "HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{}"])
+def test_a_connection_that_ends_early(said: str) -> None:
+    with saying(said.encode(), end=True) as server:
+        with pytest.raises(TransientFailure, match="^connection-lost: "):
+            get("operations/o", **server.settings())
+
+
+def test_a_certificate_that_nobody_trusts(tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=localhost"
+    more = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run([*command.split(), *more], check=True, stderr=subprocess.DEVNULL)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with answering(lambda _: (200, RUNNING), context) as server:
+        with pytest.raises(PermanentFailure, match="^certificate: "):
+            get("operations/o", **server.settings())
+    assert server.requests == []
+
+
+def test_nobody_listens() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        nobody = Server(listener.getsockname()[1])
+    with pytest.raises(TransientFailure, match="^unreachable: "):
+        get("operations/o", **nobody.settings())
+
+
+def test_a_failure_is_of_one_of_two_kinds() -> None:
+    assert {PermanentFailure, TransientFailure} == set(Failure.__subclasses__())
