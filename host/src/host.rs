@@ -224,8 +224,8 @@ impl Host {
         ))
     }
 
-    /// Stops gracefully: calls that begin from now on, or still wait to begin, end with
-    /// [`CallError::Stopped`]; resolves once those in flight have ended by themselves. Dropping what it
+    /// Stops gracefully: calls that begin from now on end with [`CallError::Stopped`] at once, those that
+    /// wait to begin once their turn comes; resolves once those in flight have ended by themselves. Dropping what it
     /// returns leaves the host stopping. To end calls at once, drop their futures.
     pub async fn stop(&self) {
         self.shared.stopping.store(true, Ordering::SeqCst);

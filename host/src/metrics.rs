@@ -206,9 +206,10 @@ impl Drop for Observed<'_> {
 
 fn ending(result: &Result<Outputs, CallError>) -> Ending {
     let (outcome, reason) = match result {
+        // `done` is taken at its word.
+        Ok(outputs) if !outputs.done => ("running", ""),
         Ok(outputs) if outputs.error.is_some() => ("failed", ""),
-        Ok(outputs) if outputs.done => ("succeeded", ""),
-        Ok(_) => ("running", ""),
+        Ok(_) => ("succeeded", ""),
         Err(CallError::Permanent(failure)) => ("permanent", failure::reason(failure)),
         Err(CallError::Transient(failure)) => ("transient", failure::reason(failure)),
         Err(CallError::Access(_)) => ("access", ""),

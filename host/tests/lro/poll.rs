@@ -40,6 +40,13 @@ async fn service() -> Server {
                     ),
                 ),
                 "missing" => error(404, "NOT_FOUND", "no such operation"),
+                "moved" => {
+                    let mut reply = json(302, "");
+                    reply
+                        .headers_mut()
+                        .insert("location", "/elsewhere".parse().unwrap());
+                    reply
+                }
                 "secret" => error(401, "UNAUTHENTICATED", "who are you"),
                 "running" => json(200, format!(r#"{{"name":"{name}"}}"#)),
                 "later" if first => json(200, format!(r#"{{"name":"{name}"}}"#)),
@@ -519,4 +526,36 @@ async fn a_file_of_another_kind_is_not_written_to() {
     assert!(ended.stderr.contains("line 1"), "{}", ended.stderr);
     assert_eq!(files.written(), "name,done\noperations/done-00,true\n");
     assert_eq!(server.seen().accepted, 0);
+}
+
+#[tokio::test]
+async fn an_address_that_is_wrong_stops_the_command_unless_another_was_right() {
+    let service = service().await;
+    let endpoint = format!("http://{}/v1", service.address);
+    let poll = |files: &Files| {
+        let mut command = lro(&["poll", "--jobs", "1", "--endpoint", &endpoint]);
+        command.arg("--names").arg(files.names());
+        command.arg("--out").arg(files.out());
+        run(command)
+    };
+
+    let first = Files::with("operations/moved\noperations/a\n");
+    poll(&first).await.with_code(1);
+    assert_eq!(fs::read_to_string(first.out()).unwrap(), "");
+
+    let later = Files::with("operations/a\noperations/moved\noperations/b\n");
+    poll(&later).await.with_code(1);
+    let lines = fs::read_to_string(later.out()).unwrap();
+    let ends: Vec<Value> = lines
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["failure"]["reason"].clone())
+        .collect();
+    assert_eq!(ends, [Value::Null, "redirected".into(), Value::Null]);
+}
+
+#[tokio::test]
+async fn more_jobs_than_there_is_room_for_are_a_usage_error() {
+    let ended = run(lro(&["poll", "--names", "-", "--jobs", "20001"])).await;
+    let ended = ended.with_code(2);
+    assert!(ended.stderr.contains("from 1 to 20000"), "{}", ended.stderr);
 }

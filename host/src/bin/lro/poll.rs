@@ -25,14 +25,15 @@ use crate::{EX_TEMPFAIL, Stop, names};
 /// Writes one JSON object a line as each ends: {"name": as asked, "outputs": the eleven variables}, or
 /// {"name": as asked, "failure": why it cannot be had}. Ctrl-C loses nothing that was written: the same
 /// command with the same --out goes on where it was. A failure that concerns every operation, such as a
-/// credential that is refused, stops the command. Exits as wait does; with 130 after Ctrl-C.
+/// credential that is refused, stops the command; so does an address that is wrong, as long as no other
+/// was right. Exits as wait does; with 130 after Ctrl-C.
 #[derive(Args)]
 pub struct Poll {
     /// File with names of operations, relative or full, one a line; - is standard input
     #[arg(long, value_name = "FILE|-")]
     names: PathBuf,
     /// How many calls may be in flight at once
-    #[arg(long, value_name = "N", default_value = "100")]
+    #[arg(long, value_name = "N", default_value = "100", value_parser = jobs)]
     jobs: NonZeroU32,
     /// Append to this file instead of writing to standard output; what is in it already is not asked again
     #[arg(long, value_name = "FILE")]
@@ -42,6 +43,16 @@ pub struct Poll {
     deadline: Option<Duration>,
     #[command(flatten)]
     connection: Connection,
+}
+
+/// The most calls in flight: what the address space holds, and twice what was measured.
+const MOST_JOBS: u32 = 20_000;
+
+fn jobs(text: &str) -> Result<NonZeroU32, String> {
+    let number = text.parse().ok();
+    number
+        .filter(|jobs: &NonZeroU32| jobs.get() <= MOST_JOBS)
+        .ok_or_else(|| format!("name a number from 1 to {MOST_JOBS}"))
 }
 
 /// An operation that is not done, the one that is due first being the greatest.
@@ -85,6 +96,7 @@ impl Poll {
             block,
             calls,
             out,
+            answered: !ended.is_empty(),
             tally,
         };
         let over = run.until_all_done(self.jobs.get() as usize, deadline).await;
@@ -102,6 +114,8 @@ struct Run {
     block: Arc<operations_host::LoadedBlock>,
     calls: Vec<Call>,
     out: Out,
+    /// Whether an operation was had: the address of the others is right then.
+    answered: bool,
     tally: Tally,
 }
 
@@ -172,6 +186,7 @@ impl Run {
         result: Result<Outputs, CallError>,
     ) -> Result<Option<Option<CallError>>, Stop> {
         let name = self.calls[operation].name();
+        self.answered |= result.is_ok();
         let (line, end) = match result {
             Ok(outputs) if !outputs.done => return Ok(Some(None)),
             Ok(outputs) => (
@@ -185,7 +200,7 @@ impl Run {
                 self.tally.last_failure = Some(error.to_string());
                 return Ok(Some(Some(error)));
             }
-            Err(error) if is_of_the_operation(&error) => {
+            Err(error) if is_of_the_operation(&error, self.answered) => {
                 (record::failed(name, &error), End::NotThere)
             }
             // Its message has the name, as it is in the URL.
@@ -200,19 +215,16 @@ impl Run {
 }
 
 /// Whether a permanent failure is about this operation alone. The others would be the end of every one that
-/// is asked for, and are no end of it: the same command works once they are mended.
-fn is_of_the_operation(error: &CallError) -> bool {
-    match error {
-        CallError::Permanent(failure) => !matches!(
-            failure.reason,
-            Reason::InvalidSetting
-                | Reason::Unauthenticated
-                | Reason::Certificate
-                | Reason::RequestDenied
-                | Reason::Redirected
-                | Reason::WrongAddress
-        ),
-        _ => false,
+/// is asked for, and are no end of it: the same command works once they are mended. Which of the two a wrong
+/// address is, an operation that was had before tells.
+fn is_of_the_operation(error: &CallError, answered: bool) -> bool {
+    let CallError::Permanent(failure) = error else {
+        return false;
+    };
+    match failure.reason {
+        Reason::InvalidSetting | Reason::Unauthenticated | Reason::Certificate => false,
+        Reason::RequestDenied | Reason::Redirected | Reason::WrongAddress => answered,
+        _ => true,
     }
 }
 

@@ -125,7 +125,8 @@ pub fn failure(name: &str, error: &CallError, format: Format) {
                 CallError::Access(error) if error.is_transient() => {
                     "transient: asking again later may help"
                 }
-                _ => "nothing was asked, or the block gave no answer",
+                CallError::Overran | CallError::Aborted(_) => "the block gave no answer",
+                _ => "nothing was asked",
             };
             error_line(&format!("error: {error}\n       {what_it_means}"));
         }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use comfy_table::Table;
+use comfy_table::{ContentArrangement, Table};
 use operations_host::{Manifest, ServiceOption};
 
 use crate::Stop;
@@ -53,6 +53,10 @@ fn contains(service: &ServiceOption, filter: &str) -> bool {
 
 fn table(services: &[&ServiceOption]) -> Table {
     let mut table = print::table(["service", "versions", "names", "scopes"]);
+    if !table.is_tty() {
+        // A host name that is broken over two lines is found by no `grep`.
+        table.set_content_arrangement(ContentArrangement::Disabled);
+    }
     for service in services {
         let scopes: Vec<&str> = service
             .scopes
