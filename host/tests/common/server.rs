@@ -116,7 +116,18 @@ impl Server {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        Server::accepting(Arc::new(move |stream, _| Box::pin(each(stream)))).await
+        Server::raw_at(loopback().await, each)
+    }
+
+    /// The same for connections to a port that is taken already.
+    pub fn raw_at<F>(
+        listener: TcpListener,
+        each: impl Fn(TcpStream) -> F + Send + Sync + 'static,
+    ) -> Server
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        Server::accepting_at(listener, Arc::new(move |stream, _| Box::pin(each(stream))))
     }
 
     /// Answers every request with this operation.
@@ -163,7 +174,10 @@ impl Server {
     }
 
     async fn accepting(each: Connected) -> Server {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        Server::accepting_at(loopback().await, each)
+    }
+
+    fn accepting_at(listener: TcpListener, each: Connected) -> Server {
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(watch::Sender::new(Seen::default()));
         let mut accepting = JoinSet::new();
@@ -295,7 +309,7 @@ pub fn error(status: u16, name: &str, message: &str) -> Reply {
 }
 
 /// Reads a request's head; `None` where the connection is closed.
-pub async fn head(stream: &mut TcpStream) -> Option<String> {
+pub async fn head(stream: &mut (impl AsyncRead + Unpin)) -> Option<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.ok()?);
@@ -303,8 +317,12 @@ pub async fn head(stream: &mut TcpStream) -> Option<String> {
     String::from_utf8(head).ok()
 }
 
+/// A port on loopback.
+pub async fn loopback() -> TcpListener {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap()
+}
+
 /// An address at which nothing listens.
 pub async fn closed_port() -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    listener.local_addr().unwrap()
+    loopback().await.local_addr().unwrap()
 }

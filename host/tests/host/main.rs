@@ -9,8 +9,9 @@
 //! | blocks, manifests and certificates that do not fit | [`bad_input`] |
 //! | how many calls run at a time, and how they end | [`concurrency`] |
 //! | metrics and spans | [`observed`] |
+//! | what a network and a service can do wrong | [`faults`] |
 //!
-//! [`crafted`] makes components by hand.
+//! [`crafted`] makes components by hand; [`traced`] keeps what is traced.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -20,8 +21,10 @@ mod bad_input;
 mod concurrency;
 mod connections;
 mod crafted;
+mod faults;
 mod instances;
 mod observed;
+mod traced;
 mod walls;
 
 use std::io;

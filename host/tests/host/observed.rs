@@ -1,18 +1,13 @@
 //! Metrics and spans: what calls came to, and nothing of what they held.
 
 use std::collections::BTreeMap;
-use std::fmt::Debug;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use operations_host::{Access, Call, HostConfig};
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
-use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
-use tracing_subscriber::registry::LookupSpan;
 
 use crate::common::CANARY;
 use crate::common::server::{Server, closed_port, error, json};
+use crate::traced::Captured;
 use crate::{call, config, load, reused, to};
 
 /// Answers by the name that is asked for.
@@ -144,89 +139,10 @@ fn is_open_metrics(text: &str) {
     assert_eq!(types.len(), 6);
 }
 
-/// Keeps everything that is traced, as text, and the fields of spans.
-#[derive(Clone, Default)]
-struct Captured(Arc<Mutex<Kept>>);
-
-#[derive(Default)]
-struct Kept {
-    all: String,
-    /// What the host itself traces, of it.
-    ours: String,
-    events: Vec<String>,
-    spans: BTreeMap<u64, (&'static str, Fields)>,
-    closed: Vec<(&'static str, Fields)>,
-}
-
-#[derive(Clone, Debug, Default)]
-struct Fields(BTreeMap<&'static str, String>);
-
-impl Visit for Fields {
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.0.insert(field.name(), format!("{value:?}"));
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.0.insert(field.name(), value.to_owned());
-    }
-}
-
-impl Kept {
-    /// Says whether it is the host's own.
-    fn note(&mut self, metadata: &Metadata<'_>, fields: &Fields) -> bool {
-        let text = format!("{} {fields:?}\n", metadata.name());
-        self.all.push_str(&text);
-        let is_ours = metadata.target().starts_with("operations_host");
-        if is_ours {
-            self.ours.push_str(&text);
-        }
-        is_ours
-    }
-}
-
-impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Captured {
-    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, _: Context<'_, S>) {
-        let mut fields = Fields::default();
-        attributes.record(&mut fields);
-        let mut kept = self.0.lock().unwrap();
-        kept.note(attributes.metadata(), &fields);
-        kept.spans
-            .insert(id.into_u64(), (attributes.metadata().name(), fields));
-    }
-
-    fn on_record(&self, id: &Id, values: &Record<'_>, _: Context<'_, S>) {
-        let mut kept = self.0.lock().unwrap();
-        let (_, fields) = kept.spans.get_mut(&id.into_u64()).unwrap();
-        values.record(fields);
-        let text = format!("{fields:?}\n");
-        // None but the host records a field later.
-        kept.all.push_str(&text);
-        kept.ours.push_str(&text);
-    }
-
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let mut fields = Fields::default();
-        event.record(&mut fields);
-        let mut kept = self.0.lock().unwrap();
-        if kept.note(event.metadata(), &fields) {
-            kept.events
-                .push(fields.0.get("message").cloned().unwrap_or_default());
-        }
-    }
-
-    fn on_close(&self, id: Id, _: Context<'_, S>) {
-        let mut kept = self.0.lock().unwrap();
-        let closed = kept.spans.remove(&id.into_u64()).unwrap();
-        kept.closed.push(closed);
-    }
-}
-
 #[tokio::test]
 async fn a_call_is_a_span_that_tells_how_it_went_and_nothing_of_what_it_held() {
     let server = service().await;
-    let captured = Captured::default();
-    let subscriber = tracing_subscriber::registry().with(captured.clone());
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let (captured, _guard) = Captured::everything();
     let (_host, get) = load(HostConfig {
         access: Access::token(CANARY.to_owned()).unwrap(),
         ..config()
@@ -251,7 +167,7 @@ async fn a_call_is_a_span_that_tells_how_it_went_and_nothing_of_what_it_held() {
         .await;
     assert!(refused.is_err());
 
-    let kept = captured.0.lock().unwrap();
+    let kept = captured.kept();
     let calls: Vec<_> = kept
         .closed
         .iter()
@@ -313,16 +229,14 @@ async fn a_call_is_a_span_that_tells_how_it_went_and_nothing_of_what_it_held() {
 async fn a_call_that_is_dropped_closes_its_span() {
     let gate = Arc::new(tokio::sync::Semaphore::new(0));
     let server = Server::gated(&gate).await;
-    let captured = Captured::default();
-    let subscriber = tracing_subscriber::registry().with(captured.clone());
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let (captured, _guard) = Captured::everything();
     let (_host, get) = load(config());
     let call = call(&server);
     tokio::select! {
         _ = get.call(&call) => panic!("the gate is closed"),
         () = server.until(|seen| seen.in_flight == 1) => {}
     }
-    let kept = captured.0.lock().unwrap();
+    let kept = captured.kept();
     assert_eq!(
         kept.closed
             .iter()
