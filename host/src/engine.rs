@@ -27,6 +27,11 @@ const ADDRESS_SPACE: u64 = 64 << 40;
 /// The stack of a call, in bytes: its frames in the block, and in the host behind it.
 const STACK: usize = 512 * 1024;
 
+/// Slots of the pool beyond what calls need. The pool's slots are in shards, and an allocation looks at one after
+/// the other: where a slot comes free behind it while another call takes the last one before it, it finds none,
+/// though there is one. With so many to spare, as many calls would have to end within its look.
+const SPARE: u32 = 64;
+
 /// What a component has of each at most: the module itself, and the two that connect it with its imports.
 const CORE_INSTANCES: u32 = 4;
 const TABLES: u32 = 2;
@@ -36,7 +41,9 @@ const TABLES: u32 = 2;
 pub(crate) fn engine(config: &HostConfig) -> Result<Engine, LoadError> {
     // More than can be counted is more than there is room for, which the allocator then says.
     let calls = config.calls_in_flight.get();
-    let instances = calls.saturating_add(idle_instances(config));
+    let instances = calls
+        .saturating_add(idle_instances(config))
+        .saturating_add(SPARE);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
         .total_core_instances(instances.saturating_mul(CORE_INSTANCES))

@@ -994,7 +994,6 @@ async fn play(instances: Instances) {
         let differs = fault.came.differs(&endured);
         wrong.extend(differs.map(|differs| format!("{}: {differs}", fault.what)));
 
-
         fault.mend(&world);
         let next = endure(&fault.next, &get, &captured).await;
         let is_well = next.result.as_ref().is_ok_and(|outputs| {
