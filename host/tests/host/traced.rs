@@ -48,11 +48,9 @@ impl Captured {
         let kept = self.kept();
         let calls = kept.closed.iter().filter(|(name, _)| *name == "call");
         let (_, span) = calls.last().expect("a call has ended");
-        let memory = kept.memory.last().expect("a call has ended");
         TracedCall {
             attempts: span.0["attempts"].parse().unwrap(),
             reason: span.0.get("reason").cloned().unwrap_or_default(),
-            memory: *memory,
         }
     }
 }
@@ -63,8 +61,6 @@ pub struct TracedCall {
     pub attempts: u32,
     /// As the contract spells it; empty where the span has none.
     pub reason: String,
-    /// Of the instance, in bytes.
-    pub memory: usize,
 }
 
 #[derive(Default)]
@@ -75,7 +71,6 @@ pub struct Kept {
     pub events: Vec<String>,
     spans: BTreeMap<u64, (&'static str, Fields)>,
     pub closed: Vec<(&'static str, Fields)>,
-    memory: Vec<usize>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -133,11 +128,6 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Captured {
         event.record(&mut fields);
         let mut kept = self.kept();
         if kept.note(event.metadata(), &fields) {
-            let memory = fields
-                .0
-                .get("memory")
-                .map(|bytes| bytes.parse::<usize>().unwrap());
-            kept.memory.extend(memory);
             kept.events
                 .push(fields.0.get("message").cloned().unwrap_or_default());
         }
