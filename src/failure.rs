@@ -171,4 +171,23 @@ mod tests {
         let failure = Failure::new(Reason::Rejected, "echo: not-a-real-token.");
         assert_eq!(failure.without(Some(&token)).message, "echo: [credential].");
     }
+
+    #[test]
+    fn an_operation_that_is_too_large_is_not_called_none() {
+        let settings = Settings::from_variables([]).unwrap();
+        let request = Request::new(&Name::parse("operations/o").unwrap(), &settings).unwrap();
+        let body = format!(
+            r#"{{"metadata":{{{}"a":1}}}}"#,
+            r#""a":1,"#.repeat(1_000_000)
+        );
+        let failure = unfit(&request, Operation::parse(body.as_bytes()).unwrap_err());
+        assert_eq!(failure.reason, Reason::TooLarge);
+        assert!(
+            failure
+                .message
+                .contains(" is too large: its metadata has over 1000000 members"),
+            "{}",
+            failure.message
+        );
+    }
 }

@@ -271,4 +271,14 @@ mod tests {
         assert_eq!(encode("operations/ü\n"), "operations/%C3%BC%0A");
         assert_eq!(encode_segment("a/b~c"), "a%2Fb~c");
     }
+
+    #[test]
+    fn a_segment_at_the_end_makes_no_name_usual() {
+        assert!(
+            !Name::parse("a/operations/b/c/d/operations")
+                .unwrap()
+                .is_usual
+        );
+        assert!(Name::parse("a/operations/b/c").unwrap().is_usual);
+    }
 }

@@ -550,6 +550,11 @@ mod tests {
         );
         let fits = body.replacen(r#"{"a":1,"b":1},"#, "", 1);
         assert_eq!(Operation::parse(fits.as_bytes()).unwrap().parts(), 999_999);
+        let full = fits.replacen('{', r#"{"metadata":{"a":1},"#, 1);
+        assert_eq!(
+            Operation::parse(full.as_bytes()).unwrap().parts(),
+            1_000_000
+        );
     }
 
     #[test]
@@ -558,6 +563,8 @@ mod tests {
             r#"{"kind":"storage#operation","done":false,"name":"projects/_/buckets/b/operations/o"}"#,
             r#"{"name":"o","operationType":"CREATE","done":true}"#,
             r#"{"name":"operation-1"}"#,
+            r#"{"name":"operations/o","operationType":"CREATE"}"#,
+            r#"{"name":"operations/o","status":"DONE"}"#,
             r#"{"name":"projects/p/secrets/s","done":true}"#,
             r#"{"name":"projects/p/secrets/s","response":{}}"#,
             r#"{"done":true,"error":{"code":5,"status":"NOT_FOUND"}}"#,

@@ -695,6 +695,8 @@ mod tests {
             );
             assert!(!format!("{settings:?}").contains("hunter2"));
         }
+        let key = Credential::ApiKey("hunter2".into());
+        assert_eq!(format!("{key:?}"), "ApiKey");
         assert_eq!(
             refused(&[
                 ("GOOGLE_API_KEY", "hunter2"),
