@@ -115,9 +115,12 @@ impl Samples {
     }
 }
 
+/// How one number is had of a sample.
+type Of = fn(&Held) -> f64;
+
 impl Held {
     /// What is held, how it is had of a sample, and its slack.
-    const SLACK: [(&str, fn(&Held) -> f64, f64); 3] = [
+    const SLACK: [(&str, Of, f64); 3] = [
         ("memory MiB", |held| held.memory, 4.0),
         ("descriptors", |held| held.descriptors, 8.0),
         ("connections", |held| held.connections, 8.0),
@@ -133,7 +136,7 @@ impl Held {
 
     /// The median of each.
     fn median(samples: &[Held]) -> Held {
-        let middle = |of: fn(&Held) -> f64| {
+        let middle = |of: Of| {
             let mut values: Vec<f64> = samples.iter().map(of).collect();
             values.sort_unstable_by(f64::total_cmp);
             values[values.len() / 2]
