@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Builds what the adapter needs, and tests it: all eleven outputs, failures, a denied host, deadlines, the token, and a
+# server that is killed in the middle of a wait. Needs rustup, Python 3.11 or newer and, to build Obelisk, a protoc.
+# OBELISK names a built obelisk, LRO a built lro, OPERATIONS_COMPONENT a built component.
+set -euo pipefail
+cd "$(dirname "$0")"
+. ./tools.sh
+cargo fmt --manifest-path wait/Cargo.toml --check
+cargo test --quiet --locked --release --manifest-path wait/Cargo.toml
+cargo clippy --quiet --locked --release --manifest-path wait/Cargo.toml --target wasm32-unknown-unknown -- --deny warnings
+python3 -m unittest discover --start-directory test "$@"
