@@ -5,7 +5,7 @@
 mod bindings;
 mod pace;
 
-use bindings::blocks::google_longrunning::operations::{Failure, GetError};
+use bindings::blocks::google_longrunning::operations::GetError;
 use bindings::blocks::google_longrunning_obelisk_ext::operations::{get_get, get_submit};
 use bindings::exports::blocks::google_longrunning_wait::operations::{Guest, Outputs, WaitError};
 use bindings::obelisk::types::execution::{ExecutionId, ResponseId};
@@ -16,6 +16,10 @@ use pace::Pace;
 /// The least time that a wait gets, so that also a deadline of nothing asks once.
 const SHORTEST_WAIT_MS: u64 = 1000;
 
+/// How often a wait looks at what it has. On PostgreSQL an answer that comes in the moment in which a workflow starts to
+/// wait for it does not wake it; whatever comes next does, and what came before is then there too.
+const LOOK_AGAIN_MS: u64 = 60_000;
+
 struct Workflow;
 
 impl Guest for Workflow {
@@ -24,9 +28,13 @@ impl Guest for Workflow {
         // What is left of it when this returns is cancelled by the engine.
         let set = join_set_create();
         let deadline = submit_delay(&set, within(deadline_ms.max(SHORTEST_WAIT_MS)));
+        let mut look_again = submit_delay(&set, within(LOOK_AGAIN_MS));
         let mut pace = Pace::new();
         let mut failure = None;
         get_submit(&set, &name);
+        // A pause begins with its question, so that it also wakes a wait that its answer did not wake.
+        let mut pause = submit_delay(&set, within(pace.next()));
+        let mut answered = false;
         loop {
             // What it says, `get-get` says with its type.
             let _ = join_next(&set).expect("the deadline is in the set until it comes");
@@ -34,10 +42,20 @@ impl Guest for Workflow {
                 ResponseId::DelayId(id) if id.id == deadline.id => {
                     return Err(WaitError::Deadline(failure));
                 }
-                ResponseId::DelayId(_) => {
-                    get_submit(&set, &name);
+                ResponseId::DelayId(id) if id.id == look_again.id => {
+                    look_again = submit_delay(&set, within(LOOK_AGAIN_MS));
                 }
+                ResponseId::DelayId(id) if id.id == pause.id => {
+                    if answered {
+                        get_submit(&set, &name);
+                        answered = false;
+                    }
+                    pause = submit_delay(&set, within(pace.next()));
+                }
+                // A pause that became a longer one.
+                ResponseId::DelayId(_) => {}
                 ResponseId::ExecutionId(id) => {
+                    answered = true;
                     failure = match answer(&id) {
                         Ok(outputs) if outputs.done => return Ok(outputs),
                         Ok(_) => None,
@@ -48,7 +66,10 @@ impl Guest for Workflow {
                         // The engine lost the answer, or cut the question short: it is asked again.
                         Err(GetError::ExecutionFailed) => None,
                     };
-                    submit_delay(&set, within(pace.next(asked_for(failure.as_ref()))));
+                    let asked_for = failure.as_ref().and_then(|failure| failure.retry_after_ms);
+                    if let Some(asked_for) = asked_for {
+                        pause = submit_delay(&set, within(pace.current().max(asked_for.into())));
+                    }
                 }
             }
         }
@@ -58,13 +79,6 @@ impl Guest for Workflow {
 /// What the block answered to a question.
 fn answer(id: &ExecutionId) -> Result<Outputs, GetError> {
     get_get(id).expect("the question was answered, and by the block")
-}
-
-/// How long the service asked to wait.
-fn asked_for(failure: Option<&Failure>) -> u64 {
-    failure
-        .and_then(|failure| failure.retry_after_ms)
-        .map_or(0, u64::from)
 }
 
 fn within(milliseconds: u64) -> ScheduleAt {
