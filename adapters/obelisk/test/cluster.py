@@ -57,6 +57,7 @@ def main(count):
     names = {execution_id(): f"operations/{i}-{5 + i * 7919 % 5501 / 100}" for i in range(count)}
     with tempfile.TemporaryDirectory() as home, Service() as service, Postgres() as postgres:
         database = {"POSTGRES_HOST": postgres.folder, "POSTGRES_USER": "postgres"}
+        service.delay = 0.2  # as long as a service takes, so that questions are under way when a server dies
         # The first brings the deployment, the second takes the one that is active.
         engines = [
             Engine(Path(home) / f"server-{i}", "server.postgres.toml", service.endpoint, deploy=i == 0, **database).start()
