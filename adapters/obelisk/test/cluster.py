@@ -57,7 +57,7 @@ def main(count):
     names = {execution_id(): f"operations/{i}-{5 + i * 7919 % 5501 / 100}" for i in range(count)}
     with tempfile.TemporaryDirectory() as home, Service() as service, Postgres() as postgres:
         database = {"POSTGRES_HOST": postgres.folder, "POSTGRES_USER": "postgres"}
-        service.delay = 0.2  # as long as a service takes, so that questions are under way when a server dies
+        service.delay = 0.5  # as long as a service takes, so that questions are under way when a server dies
         # The first brings the deployment, the second takes the one that is active.
         engines = [
             Engine(Path(home) / f"server-{i}", "server.postgres.toml", service.endpoint, deploy=i == 0, **database).start()
@@ -90,8 +90,9 @@ def measure(names, service, postgres, engines):
     engines[1].kill()
     done = postgres.number(over)
     held = postgres.rows("SELECT ffqn, count(*) FROM t_state WHERE state = 'locked' GROUP BY ffqn")
-    held = sum(int(number) for _, number in held)
-    print(f"after {time.time() - begun:.0f} s and {done:,} ends one server was killed; {held} runs were locked", flush=True)
+    held = {ffqn: int(number) for ffqn, number in held}
+    print(f"after {time.time() - begun:.0f} s and {done:,} ends one server was killed", flush=True)
+    print(f"under way then, on both: {held.get(GET, 0)} questions, {held.get(WAIT, 0)} steps of waits", flush=True)
 
     stuck = time.time()
     while (now := postgres.number(over)) < count:
