@@ -16,8 +16,8 @@ use pace::Pace;
 /// The least time that a wait gets, so that also a deadline of nothing asks once.
 const SHORTEST_WAIT_MS: u64 = 1000;
 
-/// How often a wait looks at what it has. On PostgreSQL an answer that comes in the moment in which a workflow starts to
-/// wait for it does not wake it; whatever comes next does, and what came before is then there too.
+/// How often a wait looks at what it has. On PostgreSQL an answer that comes in the moment in which a workflow starts
+/// to wait for it does not wake it; whatever comes next does, and what came before is then there too.
 const LOOK_AGAIN_MS: u64 = 60_000;
 
 struct Workflow;
