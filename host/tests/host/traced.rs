@@ -46,8 +46,8 @@ impl Captured {
     /// The call that ended last.
     pub fn last_call(&self) -> TracedCall {
         let kept = self.kept();
-        let calls = kept.closed.iter().filter(|(name, _)| *name == "call");
-        let (_, span) = calls.last().expect("a call has ended");
+        let mut calls = kept.closed.iter().filter(|(name, _)| *name == "call");
+        let (_, span) = calls.next_back().expect("a call has ended");
         TracedCall {
             attempts: span.0["attempts"].parse().unwrap(),
             reason: span.0.get("reason").cloned().unwrap_or_default(),
