@@ -232,6 +232,14 @@ impl Access {
         }
     }
 
+    /// `text`, which may be a flow's data, without the token that is at hand.
+    pub(crate) fn redact(&self, text: String) -> String {
+        match self.given() {
+            Some(authorization) => authorization.redact(text),
+            None => text,
+        }
+    }
+
     /// What to add to a request to a service that takes `scopes`; `None` for [`Access::none`].
     ///
     /// The first call for a scope set asks the token source, and those that come meanwhile wait for

@@ -67,9 +67,9 @@ impl Network {
     pub fn check(&self, call: &Call) -> Result<(), CallError> {
         let has_access = !self.shared.config.access.is_none();
         match Origin::of_endpoint(call) {
-            Some(Some(origin)) if has_access && !origin.keeps_secrets() => {
-                Err(CallError::InTheClear(origin.host))
-            }
+            Some(Some(origin)) if has_access && !origin.keeps_secrets() => Err(
+                CallError::InTheClear(self.shared.config.access.redact(origin.host)),
+            ),
             _ => Ok(()),
         }
     }
@@ -326,7 +326,9 @@ impl WasiHttpHooks for Egress {
         _sent: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Sent> + Send> {
         let allowed = self.allows(request.method(), request.uri());
-        let host = named_host(request.uri());
+        // A setting that a host is made of may hold the token; the request is then denied.
+        let access = &self.network.shared.config.access;
+        let host = access.redact(named_host(request.uri()));
         self.exchange.note(|exchange| {
             exchange.attempts += 1;
             exchange.host = Some(host.clone());

@@ -54,7 +54,7 @@ impl LoadedBlock {
     /// request, its place. It has to run in a tokio runtime with I/O and time enabled.
     ///
     /// Each call is a span `call` of `tracing`, with `service` (the host that was asked), `attempts`,
-    /// `outcome` and `reason`, and counts in [`Host::metrics`](crate::Host::metrics). Neither holds a
+    /// `outcome`, `reason` and `memory` (of the sandbox, in bytes), and counts in [`Host::metrics`](crate::Host::metrics). Neither holds a
     /// credential, a name or a part of an answer; wasmtime's own crates log names at TRACE, so subscribe
     /// to `operations_host` alone. The span of a call that was dropped has no `outcome`.
     ///
@@ -69,6 +69,7 @@ impl LoadedBlock {
             attempts = tracing::field::Empty,
             outcome = tracing::field::Empty,
             reason = tracing::field::Empty,
+            memory = tracing::field::Empty,
         );
         let mut observed = self.shared.metrics.waiting();
         let (result, exchange) = self
@@ -84,9 +85,10 @@ impl LoadedBlock {
         if !outcome.reason.is_empty() {
             span.record("reason", outcome.reason);
         }
+        span.record("memory", exchange.memory);
         span.in_scope(|| {
             let took = observed.took();
-            tracing::debug!(?took, memory = exchange.memory, "call ended");
+            tracing::debug!(?took, "call ended");
         });
         result
     }

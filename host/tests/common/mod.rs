@@ -2,6 +2,7 @@
 // Each of the two binaries uses its own part of it.
 #![allow(dead_code)]
 
+pub mod echo;
 pub mod server;
 pub mod tls;
 

@@ -26,7 +26,7 @@ use crate::common::server::{Server, head, loopback};
 use crate::common::tls::{Ca, server_self_signed};
 use crate::common::{CANARY, DONE};
 use crate::traced::{Captured, TracedCall};
-use crate::{NAME, config, load, reused, to, trusting};
+use crate::{NAME, config, load, reused, secrets, to, trusting};
 
 /// The deadline of the calls that only it can end.
 const DEADLINE: Duration = Duration::from_millis(400);
@@ -974,7 +974,7 @@ fn row(what: &str, deadline: Duration, endured: &Endured) -> String {
 async fn play(instances: Instances) {
     let (captured, _guard) = Captured::ours();
     let world = World::new();
-    let (_host, get) = load(HostConfig {
+    let (host, get) = load(HostConfig {
         instances,
         ..world.config()
     });
@@ -988,6 +988,7 @@ async fn play(instances: Instances) {
         println!("{}", row(fault.what, fault.came.deadline, &endured));
         let differs = fault.came.differs(&endured);
         wrong.extend(differs.map(|differs| format!("{}: {differs}", fault.what)));
+        secrets::check(fault.what, &endured.result, &captured, &host);
 
         fault.mend(&world);
         let next = endure(&fault.next, &get, &captured).await;
@@ -1001,6 +1002,7 @@ async fn play(instances: Instances) {
         }
         for head in fault.heads.lock().unwrap().iter() {
             assert!(head.starts_with("GET /"), "{}: {head}", fault.what);
+            secrets::check_head(fault.what, head);
         }
         if let Some(elsewhere) = &fault.elsewhere {
             assert_eq!(elsewhere.seen().accepted, 0, "{}", fault.what);

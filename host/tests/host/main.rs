@@ -10,6 +10,9 @@
 //! | how many calls run at a time, and how they end | [`concurrency`] |
 //! | metrics and spans | [`observed`] |
 //! | what a network and a service can do wrong | [`faults`] |
+//! | bodies that are made to break a reader | [`hostile`] |
+//! | where a credential may be | [`secrets`] |
+//! | what holds for whatever is generated | [`properties`] |
 //!
 //! [`crafted`] makes components by hand; [`traced`] keeps what is traced.
 
@@ -22,8 +25,11 @@ mod concurrency;
 mod connections;
 mod crafted;
 mod faults;
+mod hostile;
 mod instances;
 mod observed;
+mod properties;
+mod secrets;
 mod traced;
 mod walls;
 

@@ -51,16 +51,19 @@ impl Captured {
         TracedCall {
             attempts: span.0["attempts"].parse().unwrap(),
             reason: span.0.get("reason").cloned().unwrap_or_default(),
+            memory: span.0["memory"].parse().unwrap(),
         }
     }
 }
 
-/// What the span of a call tells, and its last event.
+/// What the span of a call tells.
 #[derive(Clone, Debug)]
 pub struct TracedCall {
     pub attempts: u32,
     /// As the contract spells it; empty where the span has none.
     pub reason: String,
+    /// Of the sandbox, in bytes.
+    pub memory: usize,
 }
 
 #[derive(Default)]

@@ -7,6 +7,7 @@ mod get;
 #[cfg(feature = "otel")]
 mod otel;
 mod poll;
+mod secrets;
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
