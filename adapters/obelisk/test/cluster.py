@@ -1,6 +1,7 @@
 """Two servers on one PostgreSQL wait for N operations, and one of them is killed when half of the waits are over."""
 
 import concurrent.futures
+import http.client
 import json
 import os
 import pwd
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 from collections import Counter
 from pathlib import Path
 
@@ -79,20 +81,35 @@ def measure(names, service, postgres, engines):
     count = len(names)
     over = f"SELECT count(*) FROM t_state WHERE ffqn = '{WAIT}' AND state = 'finished'"
     begun = time.time()
-    with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        submit = lambda i, id: engines[i % 2].submit(WAIT, names[id], 3_600_000, id=id)
-        for submitted in [pool.submit(submit, i, id) for i, id in enumerate(names)]:
-            submitted.result()
-    print(f"{count:,} waits were submitted in {time.time() - begun:.0f} s", flush=True)
 
-    while postgres.number(over) < count / 2:
-        time.sleep(0.5)
-    engines[1].kill()
-    done = postgres.number(over)
-    held = postgres.rows("SELECT ffqn, count(*) FROM t_state WHERE state = 'locked' GROUP BY ffqn")
-    held = {ffqn: int(number) for ffqn, number in held}
-    print(f"after {time.time() - begun:.0f} s and {done:,} ends one server was killed", flush=True)
-    print(f"under way then, on both: {held.get(GET, 0)} questions, {held.get(WAIT, 0)} steps of waits", flush=True)
+    def submit(engine, id):
+        """To the other server where this one is gone: the same id is never run twice."""
+        try:
+            engine.submit(WAIT, names[id], 3_600_000, id=id)
+        except (urllib.error.URLError, http.client.HTTPException, ConnectionError):
+            if engine is engines[0]:
+                raise
+            engines[0].submit(WAIT, names[id], 3_600_000, id=id)
+        return time.time()
+
+    # Many waits are over before all are submitted, so the server is killed while they are.
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        submitted = [pool.submit(submit, engines[i % 2], id) for i, id in enumerate(names)]
+        while postgres.number(over) < count / 2:
+            time.sleep(0.5)
+            for one in submitted:
+                if one.done():
+                    one.result()  # or what it failed with
+        engines[1].kill()
+        killed = time.time()
+        missing = sum(not one.done() for one in submitted)
+        done = postgres.number(over)
+        held = postgres.rows("SELECT ffqn, count(*) FROM t_state WHERE state = 'locked' GROUP BY ffqn")
+        held = {ffqn: int(number) for ffqn, number in held}
+        print(f"after {killed - begun:.0f} s and {done:,} ends one server was killed", flush=True)
+        print(f"not submitted then: {missing:,} waits", flush=True)
+        print(f"under way then, on both: {held.get(GET, 0)} questions, {held.get(WAIT, 0)} steps of waits", flush=True)
+    print(f"submitting took {max(one.result() for one in submitted) - begun:.0f} s", flush=True)
 
     stuck = time.time()
     while (now := postgres.number(over)) < count:
