@@ -2,80 +2,6 @@
 //!
 //! A block never sees a token. The host asks [`Access::authorization`] on a request's way out,
 //! adds what it gives, and after an answer 401 asks [`Access::rejected`] whether to try once more.
-//!
-//! # Where a credential comes from
-//!
-//! | constructor | credential | what reaches the network |
-//! |---|---|---|
-//! | [`Access::none`] | none | nothing |
-//! | [`Access::token`], [`Access::from_env`] | a token made elsewhere | nothing |
-//! | [`Access::application_default`] | the file in `GOOGLE_APPLICATION_CREDENTIALS`, else the one that `gcloud auth application-default login` writes, else the metadata server | as its kind |
-//! | [`Access::from_credentials_file`], [`Access::from_credentials_json`] | `authorized_user` | the refresh token, to `token_uri` |
-//! | | `service_account` | nothing: the key signs the token itself (AIP-4111), `token_uri` is not used |
-//! | | `external_account` (workload identity) | the subject token, to `token_url`, then `service_account_impersonation_url` where there is one |
-//! | | `impersonated_service_account` | what its source sends, then `service_account_impersonation_url` |
-//! | [`Access::metadata_server`] | the machine's service account | `GCE_METADATA_HOST`, else `metadata.google.internal` |
-//!
-//! Tokens are made, kept and refreshed by the crate `google-cloud-auth`: 4 minutes before a token
-//! expires, by one task, however many calls wait. After a passing failure it asks again every
-//! 10 seconds; a token that lives for less than 10 seconds is replaced every 10 seconds, and calls
-//! wait for that.
-//!
-//! Token requests go by the platform's CA certificates; the crate takes no others, but on Linux
-//! `SSL_CERT_FILE` replaces them. Without any, as in a container made from nothing, it can ask
-//! nobody, not even the metadata server, which is asked by plain `http`. They go by `HTTPS_PROXY`
-//! and `HTTP_PROXY`; where the latter is set, `NO_PROXY` has to list the metadata server.
-//!
-//! # What is added to the crate here
-//!
-//! - A 401 rebuilds the credential, since the crate has no forced refresh: see [`Access::rejected`].
-//! - The crate stops for good after a failure that it holds to be permanent. Here it is built anew,
-//!   its file read again, by the first call that comes 10 seconds later: a long-lived host
-//!   recovers when an operator repairs the key, and does not hammer the token server until then.
-//! - The crate waits without end for a token server that accepts and stays silent. Here a call
-//!   waits for at most 30 seconds.
-//! - The crate panics over some answers (an impersonated token that had expired already) and without
-//!   CA certificates. Here that is an error, though the panic is still reported on standard error.
-//! - Its errors quote the token server's answer and at times the subject token. Here they are
-//!   replaced by sentences of our own, which hold neither.
-//! - `token_uri`, `token_url` and `service_account_impersonation_url` have to be `https`, or `http`
-//!   to this machine.
-//!
-//! # What the crate cannot do
-//!
-//! - **A service account that acts for a user** (domain-wide delegation): it signs with `sub` set to
-//!   the service account's own address. The Chat and Meet scopes of `workspaceevents.googleapis.com`
-//!   need a user. Use that user's own credentials (`gcloud auth application-default login
-//!   --scopes=...`, an `authorized_user` file), or make the token elsewhere and hand it over
-//!   ([`Access::from_env`], `lro --access-token-env VAR`).
-//! - Narrow an authorized user's token: it sends the scopes under a name that OAuth does not know
-//!   (`scopes` for `scope`). Such a token has the scopes that the user consented to, so none are
-//!   sent, and one token serves every service.
-//! - Files of type `external_account_authorized_user` (a workforce pool's `gcloud` login) and
-//!   `gdch_service_account`.
-//!
-//! # Examples
-//!
-//! ```
-//! use operations_host::{Access, Scopes};
-//!
-//! # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-//! # runtime.block_on(async {
-//! let access = Access::token("not-a-real-token".to_owned())?;
-//! let scopes = Scopes::for_service(["https://www.googleapis.com/auth/cloud-platform"]);
-//!
-//! let mut headers = http::HeaderMap::new();
-//! if let Some(authorization) = access.authorization(&scopes).await? {
-//!     authorization.apply_to(&mut headers);
-//!     // The request goes out. After an answer 401:
-//!     if let Some(replaced) = access.rejected(&scopes, authorization.value()).await {
-//!         replaced.apply_to(&mut headers); // and the request goes out once more.
-//!     }
-//! }
-//! assert_eq!(headers["authorization"], "Bearer not-a-real-token");
-//! # Ok::<(), operations_host::AccessError>(())
-//! # }).unwrap();
-//! ```
 
 mod authorization;
 mod credential;
@@ -104,6 +30,80 @@ use source::Source;
 const KEPT: usize = 32;
 
 /// Whose credential requests carry. Cheap to clone; clones share their tokens.
+///
+/// # Where a credential comes from
+///
+/// | constructor | credential | what reaches the network |
+/// |---|---|---|
+/// | [`Access::none`] | none | nothing |
+/// | [`Access::token`], [`Access::from_env`] | a token made elsewhere | nothing |
+/// | [`Access::application_default`] | the file in `GOOGLE_APPLICATION_CREDENTIALS`, else the one that `gcloud auth application-default login` writes, else the metadata server | as its kind |
+/// | [`Access::from_credentials_file`], [`Access::from_credentials_json`] | `authorized_user` | the refresh token, to `token_uri` |
+/// | | `service_account` | nothing: the key signs the token itself (AIP-4111), `token_uri` is not used |
+/// | | `external_account` (workload identity) | the subject token, to `token_url`, then `service_account_impersonation_url` where there is one |
+/// | | `impersonated_service_account` | what its source sends, then `service_account_impersonation_url` |
+/// | [`Access::metadata_server`] | the machine's service account | `GCE_METADATA_HOST`, else `metadata.google.internal` |
+///
+/// Tokens are made, kept and refreshed by the crate `google-cloud-auth`: 4 minutes before a token
+/// expires, by one task, however many calls wait. After a passing failure it asks again every
+/// 10 seconds; a token that lives for less than 10 seconds is replaced every 10 seconds, and calls
+/// wait for that.
+///
+/// Token requests go by the platform's CA certificates; the crate takes no others, but on Linux
+/// `SSL_CERT_FILE` replaces them. Without any, as in a container made from nothing, it can ask
+/// nobody, not even the metadata server, which is asked by plain `http`. They go by `HTTPS_PROXY`
+/// and `HTTP_PROXY`; where the latter is set, `NO_PROXY` has to list the metadata server.
+///
+/// # What is added to the crate here
+///
+/// - A 401 rebuilds the credential, since the crate has no forced refresh: see [`Access::rejected`].
+/// - The crate stops for good after a failure that it holds to be permanent. Here it is built anew,
+///   its file read again, by the first call that comes 10 seconds later: a long-lived host
+///   recovers when an operator repairs the key, and does not hammer the token server until then.
+/// - The crate waits without end for a token server that accepts and stays silent. Here a call
+///   waits for at most 30 seconds.
+/// - The crate panics over some answers (an impersonated token that had expired already) and without
+///   CA certificates. Here that is an error, though the panic is still reported on standard error.
+/// - Its errors quote the token server's answer and at times the subject token. Here they are
+///   replaced by sentences of our own, which hold neither.
+/// - `token_uri`, `token_url` and `service_account_impersonation_url` have to be `https`, or `http`
+///   to this machine.
+///
+/// # What the crate cannot do
+///
+/// - **A service account that acts for a user** (domain-wide delegation): it signs with `sub` set to
+///   the service account's own address. The Chat and Meet scopes of `workspaceevents.googleapis.com`
+///   need a user. Use that user's own credentials (`gcloud auth application-default login
+///   --scopes=...`, an `authorized_user` file), or make the token elsewhere and hand it over
+///   ([`Access::from_env`], `lro --access-token-env VAR`).
+/// - Narrow an authorized user's token: it sends the scopes under a name that OAuth does not know
+///   (`scopes` for `scope`). Such a token has the scopes that the user consented to, so none are
+///   sent, and one token serves every service.
+/// - Files of type `external_account_authorized_user` (a workforce pool's `gcloud` login) and
+///   `gdch_service_account`.
+///
+/// # Examples
+///
+/// ```
+/// use operations_host::{Access, Scopes};
+///
+/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+/// # runtime.block_on(async {
+/// let access = Access::token("not-a-real-token".to_owned())?;
+/// let scopes = Scopes::for_service(["https://www.googleapis.com/auth/cloud-platform"]);
+///
+/// let mut headers = http::HeaderMap::new();
+/// if let Some(authorization) = access.authorization(&scopes).await? {
+///     authorization.apply_to(&mut headers);
+///     // The request goes out. After an answer 401:
+///     if let Some(replaced) = access.rejected(&scopes, authorization.value()).await {
+///         replaced.apply_to(&mut headers); // and the request goes out once more.
+///     }
+/// }
+/// assert_eq!(headers["authorization"], "Bearer not-a-real-token");
+/// # Ok::<(), operations_host::AccessError>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone)]
 pub struct Access(Way);
 
@@ -181,12 +181,12 @@ impl Access {
     ///
     /// # Errors
     ///
-    /// Where the file cannot be read, or is none of the kinds in the [module's table](self).
+    /// Where the file cannot be read, or is none of the kinds in the table of [`Access`].
     pub fn application_default(quota_project: Option<&str>) -> Result<Self, AccessError> {
         Source::application_default(quota_project).map(Self::from_source)
     }
 
-    /// The credentials in a JSON file, of any kind in the [module's table](self). It is read again
+    /// The credentials in a JSON file, of any kind in the table of [`Access`]. It is read again
     /// when the credential is rebuilt, so a key may be replaced while the host runs.
     ///
     /// Such a file decides where secrets are sent, and one for workload identity may name a command

@@ -107,8 +107,8 @@ pub enum SendError {
     /// The TLS handshake failed otherwise (`TLS-protocol-error`).
     #[error("TLS failed: {0}")]
     TlsProtocol(String),
-    /// The head of the response is over [`HEADER_BYTES`](super::HEADER_BYTES) or
-    /// [`HEADER_FIELDS`](super::HEADER_FIELDS) (`HTTP-response-header-section-size`).
+    /// The head of the response is over 64 KiB or 100 fields
+    /// (`HTTP-response-header-section-size`).
     #[error("the header of the response is too large")]
     HeaderTooLarge,
     /// Every connection that the host may have was busy until the first-byte timeout, or the
