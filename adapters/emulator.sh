@@ -1,12 +1,9 @@
 # What the test.sh of an adapter sources: builds the component and the emulator, and starts the emulator.
 # LRO names a built lro, OPERATIONS_COMPONENT a built component. Sets both, and ENDPOINT, the emulator's base URL.
 # `stop` ends it; so does leaving the shell.
-repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+. "$(dirname "${BASH_SOURCE[0]}")/tools.sh"
 
-if [ -z "${LRO:-}" ]; then
-  (cd "$repository" && cargo build --release --bin lro)
-  LRO=$repository/target/release/lro
-fi
+need_lro
 if [ -z "${OPERATIONS_COMPONENT:-}" ]; then
   (cd "$repository" && cargo build --package operations-get --profile block --target wasm32-wasip2)
   OPERATIONS_COMPONENT=$repository/target/wasm32-wasip2/block/operations_get.wasm
@@ -25,4 +22,4 @@ until ENDPOINT=$(grep -o 'http://127[^;]*' "$work/emulator" | head -n 1) && [ -n
   kill -0 "$emulator" || { echo 'lro emulate ended before it served' >&2; exit 1; }
   sleep 0.1
 done
-export LRO OPERATIONS_COMPONENT ENDPOINT
+export OPERATIONS_COMPONENT ENDPOINT

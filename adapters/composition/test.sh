@@ -5,7 +5,6 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 . ../emulator.sh
-. ../tools.sh
 wac=$(tool wac "${WAC:-}" wac-cli 0.12.0)
 WASMTIME=$(tool wasmtime "${WASMTIME:-}" wasmtime-cli 48.0.8)
 export WASMTIME

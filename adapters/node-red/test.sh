@@ -5,9 +5,9 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-if [ -z "${CHROMIUM:-}" ] && ! command -v chromium chromium-browser google-chrome >/dev/null; then
-  apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends chromium fonts-noto-core >/dev/null
+if [ -z "${CHROMIUM:-}" ] && ! command -v chromium-browser google-chrome >/dev/null; then
+  . ../tools.sh
+  debian chromium chromium fonts-noto-core
 fi
 npm ci --no-audit --no-fund --prefix ../node
 npm run build --prefix ../node

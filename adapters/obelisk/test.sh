@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds what the adapter needs, and tests it: all eleven outputs, failures, a denied host, deadlines, the token, and a
-# server that is killed in the middle of a wait. Needs rustup, Python 3.11 or newer and, to build Obelisk, a protoc.
-# OBELISK names a built obelisk, LRO a built lro, OPERATIONS_COMPONENT a built component.
+# server that is killed in the middle of a wait. Needs rustup and Python 3.11 or newer; installs what else
+# it needs. OBELISK names a built obelisk, LRO a built lro, OPERATIONS_COMPONENT a built component.
 set -euo pipefail
 cd "$(dirname "$0")"
 . ./tools.sh

@@ -5,7 +5,6 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 . ../emulator.sh
-. ../tools.sh
 wasmtime=$(tool wasmtime "${WASMTIME:-}" wasmtime-cli 48.0.8)
 "$wasmtime" --version
 WASMTIME=$wasmtime python3 -m unittest --quiet test_get.py
