@@ -224,3 +224,201 @@ fn not_found(request: &Request) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::name::Name;
+    use crate::settings::Settings;
+
+    const NAME: &str = "projects/p/locations/global/operations/o";
+
+    fn request(name: &str, variables: &[(&str, &str)]) -> Request {
+        let variables = variables.iter().map(|&(k, v)| (k.to_owned(), v.to_owned()));
+        let settings = Settings::from_variables(variables).unwrap();
+        Request::new(&Name::parse(name).unwrap(), &settings).unwrap()
+    }
+
+    fn answer(status: u16, body: &str) -> Answer {
+        Answer {
+            status,
+            content_encoding: None,
+            retry_after: None,
+            date: None,
+            body: body.as_bytes().to_vec(),
+        }
+    }
+
+    /// What the message of an answer says behind what was asked.
+    fn told(request: &Request, status: u16, body: &str) -> String {
+        let failure = read(request, answer(status, body)).unwrap_err();
+        let asked = format!("{request} was answered with ");
+        failure.message.strip_prefix(&asked).unwrap().to_owned()
+    }
+
+    fn apigateway() -> Request {
+        let service = "apigateway.googleapis.com/v1";
+        request(NAME, &[("OPERATIONS_SERVICE", service)])
+    }
+
+    #[test]
+    fn a_body_may_have_16_mebibytes() {
+        assert_eq!(MAX_BODY, 16_777_216);
+    }
+
+    #[test]
+    fn every_status_says_what_to_do() {
+        let none = |status| format!("{status} and no readable body. ");
+        for (status, what_to_do) in [
+            (204, "Only a 200 holds an operation: check the endpoint."),
+            (
+                302,
+                "Redirects are not followed: set OPERATIONS_ENDPOINT to the address that serves the API.",
+            ),
+            (
+                400,
+                "The service does not take this request: check the name, the version and the settings.",
+            ),
+            (401, "Get a new access token, or have the host add one."),
+            (
+                403,
+                "Grant the caller the permission to get this operation.",
+            ),
+            (
+                404,
+                "The host apigateway.googleapis.com, version v1 or the path \
+                 /v1/projects/p/locations/global/operations/o is wrong: check OPERATIONS_SERVICE, \
+                 OPERATIONS_ENDPOINT and the name.",
+            ),
+            (
+                408,
+                "The service waited too long for the request: try again.",
+            ),
+            (
+                409,
+                "The service does not take this request: check the name, the version and the settings.",
+            ),
+            (
+                410,
+                "There is no such operation, or it has expired (services keep one for about 30 days): \
+                 check the name and the service.",
+            ),
+            (
+                429,
+                "Wait before the next call, poll less often, or ask for more quota.",
+            ),
+            (500, "The service failed: try again later."),
+            (
+                501,
+                "The service does not implement this method: check the version.",
+            ),
+            (502, "The service cannot answer now: try again later."),
+            (503, "The service cannot answer now: try again later."),
+            (504, "The service cannot answer now: try again later."),
+            (505, "The service failed: try again later."),
+        ] {
+            assert_eq!(
+                told(&apigateway(), status, ""),
+                none(status) + what_to_do,
+                "{status}"
+            );
+        }
+        let aborted = r#"{"error":{"status":"ABORTED"}}"#;
+        assert_eq!(
+            told(&apigateway(), 409, aborted),
+            "409 ABORTED. Another request was in the way: try again."
+        );
+    }
+
+    #[test]
+    fn a_version_that_the_endpoint_has_is_told_as_that() {
+        let request = request(
+            "operations/o",
+            &[("OPERATIONS_ENDPOINT", "https://h.example/v9")],
+        );
+        assert!(told(&request, 404, "").contains(
+            "The host h.example, the version in OPERATIONS_ENDPOINT or the path /v9/operations/o"
+        ));
+    }
+
+    #[test]
+    fn a_name_that_fits_no_pattern_is_told_which_there_are() {
+        let service = "apigateway.googleapis.com/v1";
+        let request = request("operations/o", &[("OPERATIONS_SERVICE", service)]);
+        let patterns = request.patterns_it_misses();
+        assert!(!patterns.is_empty());
+        let end = format!(
+            " The name fits none of the patterns that the service publishes: {}.",
+            patterns.join(", ")
+        );
+        assert!(told(&request, 404, "{}").ends_with(&end));
+    }
+
+    #[test]
+    fn the_service_is_quoted_as_far_as_a_message_can() {
+        let message = |words: &str| format!(r#"{{"error":{{"status":"S","message":"{words}"}}}}"#);
+        let quoted = |body: &str| {
+            let told = told(&apigateway(), 400, body);
+            told.split_once(" The service").unwrap().0.to_owned()
+        };
+        assert_eq!(quoted(&message("words")), "400 S and says “words”.");
+        assert_eq!(
+            quoted(&message("A sentence.")),
+            "400 S and says “A sentence.”"
+        );
+        assert_eq!(quoted(&message("")), "400 S.");
+        assert_eq!(
+            quoted("0123456789"),
+            "400 and 10 bytes that hold no error object."
+        );
+        assert_eq!(
+            quoted("<html><title> Error 400 </title></html>"),
+            "400 and a page titled “Error 400”."
+        );
+        let most = "ü".repeat(500);
+        assert_eq!(quoted(&message(&most)), format!("400 S and says “{most}”."));
+        assert_eq!(
+            quoted(&message(&format!("{most}ü"))),
+            format!("400 S and says “{most}…”.")
+        );
+        let status = format!(r#"{{"error":{{"status":"{}"}}}}"#, "S".repeat(101));
+        assert_eq!(quoted(&status), format!("400 {}….", "S".repeat(100)));
+    }
+
+    #[test]
+    fn what_is_not_permitted_is_told_with_what_would_permit_it() {
+        let info = |reason: &str, rest: &str| {
+            format!(
+                r#"{{"error":{{"status":"PERMISSION_DENIED","details":[{{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"{reason}"{rest}}}]}}}}"#
+            )
+        };
+        let told = |request: &Request, body: &str| {
+            let told = told(request, 403, body);
+            let words = told.strip_prefix("403 PERMISSION_DENIED. ").unwrap();
+            words.to_owned()
+        };
+        let scope = info("ACCESS_TOKEN_SCOPE_INSUFFICIENT", "");
+        assert_eq!(
+            told(&apigateway(), &scope),
+            "Get a token with one of the scopes https://www.googleapis.com/auth/cloud-platform."
+        );
+        let endpoint = [("OPERATIONS_ENDPOINT", "https://h.example/v1")];
+        assert_eq!(
+            told(&request("operations/o", &endpoint), &scope),
+            "Get a token with a scope that the service's documentation of operations.get names."
+        );
+        assert_eq!(
+            told(&apigateway(), &info("SERVICE_DISABLED", "")),
+            "Enable the API in the project and wait a few minutes."
+        );
+        let url = r#","metadata":{"activationUrl":"https://a.example/enable"}"#;
+        assert_eq!(
+            told(&apigateway(), &info("SERVICE_DISABLED", url)),
+            "Enable the API at “https://a.example/enable” and wait a few minutes."
+        );
+        assert_eq!(
+            told(&apigateway(), &info("OTHER", "")),
+            "Grant the caller the permission to get this operation."
+        );
+    }
+}
