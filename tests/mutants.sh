@@ -25,5 +25,5 @@ done
 tests=(--locked --lib --test replay)
 cargo test --quiet --workspace "${tests[@]}"
 # Its own run of the unchanged tests leaves out the replay, whose package has no change.
-cargo mutants --in-place --baseline skip --timeout 120 --test-workspace true --output .. "${files[@]}" \
+cargo mutants --in-place --baseline skip --timeout 40 --test-workspace true --output .. "${files[@]}" \
   -- "${tests[@]}"
