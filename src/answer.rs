@@ -72,6 +72,8 @@ pub fn read(request: &Request, answer: Answer) -> Result<Vec<u8>, Failure> {
 /// The contract's table of answers.
 fn reason(status: u16, error: Option<&ServiceError>, body: &[u8]) -> Reason {
     match status {
+        // Nobody asked for another protocol, and an answer never came.
+        ..=199 => Reason::ConnectionLost,
         201..=299 => Reason::NotAnOperation,
         300..=399 => Reason::Redirected,
         401 => Reason::Unauthenticated,
@@ -83,7 +85,8 @@ fn reason(status: u16, error: Option<&ServiceError>, body: &[u8]) -> Reason {
         409 if error.is_some_and(|error| error.status == "ABORTED") => Reason::Aborted,
         429 => Reason::QuotaExceeded,
         502..=504 => Reason::Unavailable,
-        500..=599 => Reason::ServiceFault,
+        // What is no status is read as the class that 500 stands for (RFC 9110, section 15).
+        500.. => Reason::ServiceFault,
         _ => Reason::Rejected,
     }
 }
@@ -146,6 +149,9 @@ fn what_to_do(
     error: Option<&ServiceError>,
 ) -> String {
     let text = match reason {
+        Reason::ConnectionLost => {
+            "That is no answer: try again, and check what stands between this host and the service."
+        }
         Reason::NotAnOperation => "Only a 200 holds an operation: check the endpoint.",
         Reason::Redirected => {
             "Redirects are not followed: set OPERATIONS_ENDPOINT to the address that serves the API."
@@ -270,6 +276,10 @@ mod tests {
     fn every_status_says_what_to_do() {
         let none = |status| format!("{status} and no readable body. ");
         for (status, what_to_do) in [
+            (
+                101,
+                "That is no answer: try again, and check what stands between this host and the service.",
+            ),
             (204, "Only a 200 holds an operation: check the endpoint."),
             (
                 302,
@@ -316,6 +326,7 @@ mod tests {
             (503, "The service cannot answer now: try again later."),
             (504, "The service cannot answer now: try again later."),
             (505, "The service failed: try again later."),
+            (700, "The service failed: try again later."),
         ] {
             assert_eq!(
                 told(&apigateway(), status, ""),

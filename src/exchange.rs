@@ -144,6 +144,11 @@ fn send(request: &Request, deadline: &Deadline) -> Result<Answer, Failure> {
         date: header("date"),
         body: match status {
             200 => body?,
+            // Which failure these are, and whether it may pass, is in the body alone.
+            404 | 409 => match body {
+                Err(failure) if !failure.is_permanent() => return Err(failure),
+                body => body.unwrap_or_default(),
+            },
             // The status says what matters; a body that is cut, late or too large holds no error. (A
             // 204 or 304 has none, whatever its Content-Length: RFC 9110, section 8.6.)
             _ => body.unwrap_or_default(),

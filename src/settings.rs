@@ -78,18 +78,34 @@ impl Credential {
         }
     }
 
-    /// Whether `text` holds this credential. One of under eight characters is no secret, and could be
-    /// part of any word.
+    /// Whether `text` holds this credential, in any case: a host is in lower case. One of under eight
+    /// characters is no secret, and could be part of any word.
     pub fn is_in(&self, text: &str) -> bool {
-        self.secret().len() >= 8 && text.contains(self.secret())
+        self.around(text).is_some()
     }
 
-    /// `text` without this credential.
+    /// `text` without this credential, in any case.
     pub fn redact(&self, text: String) -> String {
-        match self.is_in(&text) {
-            true => text.replace(self.secret(), "[credential]"),
-            false => text,
+        let mut redacted = String::new();
+        let mut rest = &*text;
+        while let Some((before, behind)) = self.around(rest) {
+            redacted.push_str(before);
+            redacted.push_str("[credential]");
+            rest = behind;
         }
+        redacted.push_str(rest);
+        redacted
+    }
+
+    /// What is before and behind it.
+    fn around<'a>(&self, text: &'a str) -> Option<(&'a str, &'a str)> {
+        let secret = self.secret().as_bytes();
+        if secret.len() < 8 {
+            return None;
+        }
+        let mut parts = text.as_bytes().windows(secret.len());
+        let at = parts.position(|part| part.eq_ignore_ascii_case(secret))?;
+        Some((text.get(..at)?, text.get(at + secret.len()..)?))
     }
 }
 
@@ -400,8 +416,8 @@ fn is_loopback(host: &str) -> bool {
 /// A token or key: visible ASCII, so that it cannot end its header. One trailing newline, as files
 /// and secret stores add it, is trimmed.
 fn secret(variable: &str, value: &str) -> Result<String, Failure> {
-    let secret = value.strip_suffix('\n').unwrap_or(value);
-    let secret = secret.strip_suffix('\r').unwrap_or(secret);
+    let line = value.strip_suffix("\r\n");
+    let secret = line.or(value.strip_suffix('\n')).unwrap_or(value);
     if secret.is_empty() || !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(invalid(format!(
             "{variable} is not of visible ASCII characters alone: set it as it was issued, without \
@@ -721,6 +737,37 @@ mod tests {
                     "{variable} holds the value of GOOGLE_OAUTH_ACCESS_TOKEN: set each to its own value."
                 )
             );
+        }
+    }
+
+    #[test]
+    fn a_secret_is_known_in_any_case() {
+        let secret = "Not-A-Real-TOKEN".to_owned();
+        let credential = Credential::AccessToken(secret.clone());
+        assert!(credential.is_in("https://not-a-real-token.example"));
+        assert_eq!(
+            credential.redact(format!("ü{secret}not-a-real-TOKENü{secret}")),
+            "ü[credential][credential]ü[credential]"
+        );
+        assert!(
+            refused(&[
+                ("OPERATIONS_ENDPOINT", "https://not-a-real-token.example"),
+                ("GOOGLE_OAUTH_ACCESS_TOKEN", &secret)
+            ])
+            .starts_with("OPERATIONS_ENDPOINT holds the value")
+        );
+    }
+
+    #[test]
+    fn one_newline_behind_a_secret_is_trimmed_and_no_more() {
+        for end in ["", "\n", "\r\n"] {
+            let value = format!("not-a-real-token{end}");
+            let settings = read(&[("GOOGLE_API_KEY", &value)]).unwrap();
+            assert_eq!(settings.credential.unwrap().secret(), "not-a-real-token");
+        }
+        for end in ["\r", "\n\n", "\r\r\n", "\n\r"] {
+            let value = format!("not-a-real-token{end}");
+            assert!(read(&[("GOOGLE_API_KEY", &value)]).is_err(), "{end:?}");
         }
     }
 

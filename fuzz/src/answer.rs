@@ -128,9 +128,9 @@ impl Case<'_> {
             400..=499 => (Reason::Rejected, true),
             501 => (Reason::ServiceFault, true),
             502..=504 => (Reason::Unavailable, false),
-            500..=599 => (Reason::ServiceFault, false),
-            // No status of HTTP.
-            _ => return,
+            ..=199 => (Reason::ConnectionLost, false),
+            // What is no status of HTTP, too.
+            _ => (Reason::ServiceFault, false),
         };
         assert_eq!(failure.reason, reason, "HTTP status {}", self.status);
         let case = GetError::from(failure.clone());

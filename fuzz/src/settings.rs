@@ -105,6 +105,8 @@ fn verdict(variables: &[(String, String)]) -> Verdict {
         // What is sent in a header alone must not be written into a message or URL.
         let is_shown = variable.starts_with("OPERATIONS_") || variable.starts_with("GOOGLE_CLOUD_");
         let holds = |(other, secret): &(String, String)| {
+            let (value, variable) = (value.to_ascii_lowercase(), variable.to_ascii_lowercase());
+            let secret = secret.to_ascii_lowercase();
             let mut words = secret.split_ascii_whitespace();
             let is_in = |word: &str| value.contains(word) || variable.contains(word);
             is_secret(other) && words.any(|word| word.len() >= 8 && is_in(word))
@@ -164,12 +166,9 @@ fn is_visible(value: &str) -> bool {
 }
 
 fn of_secret(value: &str) -> Verdict {
-    let line = value.strip_suffix('\n').unwrap_or(value);
-    match line.strip_suffix('\r') {
-        // The contract trims a newline: whether that is `\r` alone it does not say.
-        Some(line) if !line.is_empty() && is_visible(line) => Verdict::Unsaid,
-        _ => Verdict::of(!line.is_empty() && is_visible(line)),
-    }
+    let newlines = ["\r\n", "\n", ""];
+    let line = newlines.iter().find_map(|end| value.strip_suffix(end));
+    Verdict::of(line.is_some_and(|line| !line.is_empty() && is_visible(line)))
 }
 
 fn of_number(value: &str, most: u128) -> Verdict {

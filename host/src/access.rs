@@ -13,7 +13,7 @@ mod tests;
 
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::HeaderValue;
 use serde_json::Value;
@@ -224,19 +224,17 @@ impl Access {
         Source::metadata_server(quota_project).map(Self::from_source)
     }
 
-    /// The token, where it is at hand without asking for one.
-    pub(crate) fn given(&self) -> Option<&Authorization> {
-        match &self.0 {
-            Way::Token(authorization) => Some(authorization),
-            Way::None | Way::Credentials(_) => None,
-        }
-    }
-
-    /// `text`, which may be a flow's data, without the token that is at hand.
+    /// `text`, which may be a flow's data, without the tokens that are at hand: the one that was made
+    /// elsewhere, or those that the source gave last.
     pub(crate) fn redact(&self, text: String) -> String {
-        match self.given() {
-            Some(authorization) => authorization.redact(text),
-            None => text,
+        match &self.0 {
+            Way::None => text,
+            Way::Token(authorization) => authorization.redact(text),
+            Way::Credentials(credentials) => {
+                let kept = credentials.kept();
+                let last = kept.iter().filter_map(|credential| credential.last());
+                last.fold(text, |text, authorization| authorization.redact(text))
+            }
         }
     }
 
@@ -290,6 +288,10 @@ impl Access {
 }
 
 impl Credentials {
+    fn kept(&self) -> MutexGuard<'_, Vec<Arc<Credential>>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The credential of a scope set, made where there is none yet.
     fn of(&self, scopes: &Scopes) -> Arc<Credential> {
         let scopes = if self.source.takes_scopes() {
@@ -297,7 +299,7 @@ impl Credentials {
         } else {
             Scopes::default()
         };
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept();
         let found = kept
             .iter()
             .position(|credential| *credential.scopes() == scopes);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::{Instant, timeout_at};
 use tracing::Instrument;
 use wasmtime::{Store, UpdateDeadline};
 
@@ -102,11 +103,13 @@ impl LoadedBlock {
             self.check(call)?;
             let place = self.shared.admit().await?;
             observed.started();
-            let instance = self.instance(call).await?;
-            Ok((place, instance))
+            // A block can compute without end while its instance is made, too.
+            let end = Instant::now() + call.timeout() + GRACE;
+            let instance = self.instance(call, end).await?;
+            Ok((place, end, instance))
         };
         // The place is held until the call has ended.
-        let (_place, mut instance) = match started.await {
+        let (_place, end, mut instance) = match started.await {
             Ok(started) => started,
             Err(error) => return (Err(error), Exchange::default()),
         };
@@ -115,7 +118,7 @@ impl LoadedBlock {
         let exchange = instance.store.data().egress.exchange();
         let operations = instance.bindings.blocks_google_longrunning_operations();
         let called = operations.call_get(&mut instance.store, &call.name);
-        let ended = tokio::time::timeout(call.timeout() + GRACE, called).await;
+        let ended = timeout_at(end, called).await;
         let mut exchange = exchange.take();
         exchange.memory = instance.store.data().memory.used();
         let result = match ended {
@@ -138,7 +141,8 @@ impl LoadedBlock {
             settings.any(|setting| setting.variable == variable)
         };
         if let Some((unknown, _)) = call.settings.iter().find(|(variable, _)| !known(variable)) {
-            return Err(CallError::UnknownSetting(unknown.clone()));
+            let unknown = self.shared.config.access.redact(unknown.clone());
+            return Err(CallError::UnknownSetting(unknown));
         }
         self.network.check(call)
     }
@@ -152,25 +156,26 @@ impl LoadedBlock {
     pub async fn prepare(&self, call: &Call) -> Result<(), CallError> {
         self.check(call)?;
         let _place = self.shared.admit().await?;
-        let instance = self.instantiate(call).await?;
+        let end = Instant::now() + call.timeout() + GRACE;
+        let instance = self.instantiate(call, end).await?;
         if let Instances::Reused { .. } = self.shared.config.instances {
             self.idle.keep(&call.settings, instance);
         }
         Ok(())
     }
 
-    async fn instance(&self, call: &Call) -> Result<Instance, CallError> {
+    async fn instance(&self, call: &Call, end: Instant) -> Result<Instance, CallError> {
         match self.idle.take(&call.settings) {
             Some(instance) => {
                 self.shared.metrics.instance(InstanceKind::Reused);
                 Ok(instance)
             }
             // Boxed, so that a call in flight does not hold the room that this takes.
-            None => Box::pin(self.instantiate(call)).await,
+            None => Box::pin(self.instantiate(call, end)).await,
         }
     }
 
-    async fn instantiate(&self, call: &Call) -> Result<Instance, CallError> {
+    async fn instantiate(&self, call: &Call, end: Instant) -> Result<Instance, CallError> {
         let memory_limit = self.shared.config.memory_limit;
         let sandbox = Sandbox::new(self.network.clone(), call, memory_limit);
         let mut store = Store::new(self.pre.engine(), sandbox);
@@ -182,11 +187,11 @@ impl LoadedBlock {
             let turn = Box::pin(tokio::task::yield_now());
             Ok(UpdateDeadline::YieldCustom(1, turn))
         });
-        let bindings = self
-            .pre
-            .instantiate_async(&mut store)
-            .await
-            .map_err(CallError::Aborted)?;
+        let made = timeout_at(end, self.pre.instantiate_async(&mut store));
+        let bindings = match made.await {
+            Err(_) => return Err(CallError::Overran),
+            Ok(bindings) => bindings.map_err(CallError::Aborted)?,
+        };
         self.shared.metrics.instance(InstanceKind::Fresh);
         let calls_left = match self.shared.config.instances {
             Instances::Fresh => 1,
@@ -219,15 +224,14 @@ impl LoadedBlock {
             return CallError::Access(error);
         }
         let mut error = CallError::from(error);
-        let access = &self.shared.config.access;
-        // A token that was pasted as a name or a setting may be in a message before anything is sent.
-        let authorization = exchange.authorization.as_ref().or(access.given());
-        if let (
-            CallError::Permanent(failure) | CallError::Transient(failure),
-            Some(authorization),
-        ) = (&mut error, authorization)
-        {
-            failure.message = authorization.redact(std::mem::take(&mut failure.message));
+        if let CallError::Permanent(failure) | CallError::Transient(failure) = &mut error {
+            // A token that was pasted as a name or a setting may be in a message before anything is sent.
+            let access = &self.shared.config.access;
+            let message = access.redact(std::mem::take(&mut failure.message));
+            failure.message = match &exchange.authorization {
+                Some(authorization) => authorization.redact(message),
+                None => message,
+            };
         }
         error
     }

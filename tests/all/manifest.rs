@@ -15,7 +15,7 @@ use crate::block::ask;
 use crate::server::{Answer, Server};
 
 /// The most that the component may have, in bytes.
-const MAX_COMPONENT: usize = 240_000;
+const MAX_COMPONENT: usize = 242_000;
 
 static MANIFEST: LazyLock<Value> = LazyLock::new(|| parse("manifest.json"));
 static SCHEMA: LazyLock<Value> = LazyLock::new(|| parse("manifest.schema.json"));

@@ -21,13 +21,15 @@ const CUT: char = '…';
 /// Before a [`CUT`], so many bytes do: Google's tokens all begin with `ya29`, which tells nothing.
 const TELLING_AT_A_CUT: usize = 4;
 
-/// What the block encodes in a name on its way into a URL.
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+/// What a URL encodes within a segment.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
     .remove(b'.')
-    .remove(b'~')
-    .remove(b'/');
+    .remove(b'~');
+
+/// What the block encodes in a name on its way into a URL.
+const NAME: &AsciiSet = &SEGMENT.remove(b'/');
 
 /// The headers that a request carries for its credential. Cheap to clone; `Debug` shows no value.
 #[derive(Clone)]
@@ -46,8 +48,8 @@ pub(super) enum TokenFault {
 impl Authorization {
     /// `Bearer` and a token made elsewhere, one trailing newline trimmed.
     pub(super) fn bearer(secret: &str) -> Result<Self, TokenFault> {
-        let token = secret.strip_suffix('\n').unwrap_or(secret);
-        let token = token.strip_suffix('\r').unwrap_or(token);
+        let line = secret.strip_suffix("\r\n");
+        let token = line.or(secret.strip_suffix('\n')).unwrap_or(secret);
         if token.is_empty() {
             return Err(TokenFault::Empty);
         }
@@ -83,20 +85,23 @@ impl Authorization {
         self.quota_project.as_ref()
     }
 
-    /// Whether `text` holds the token. One that is so short that text holds it by chance is no token.
+    /// Whether `text` holds the token, in any case: a host is in lower case. One that is so short that text
+    /// holds it by chance is no token.
     pub(crate) fn is_in(&self, text: &str) -> bool {
-        self.token().is_some_and(|token| text.contains(token))
+        let text = text.to_ascii_lowercase();
+        self.token()
+            .is_some_and(|token| text.contains(&token.to_ascii_lowercase()))
     }
 
     /// `text` without the token, which a service may echo or a name hold, and without its beginning.
     pub(crate) fn redact(&self, text: String) -> String {
-        match self.token() {
-            Some(token) => {
-                let encoded = utf8_percent_encode(token, ENCODED).to_string();
-                without(&without(&text, token), &encoded)
-            }
-            None => text,
-        }
+        let Some(token) = self.token() else {
+            return text;
+        };
+        let encoded = |set| utf8_percent_encode(token, set).to_string();
+        [token.to_owned(), encoded(NAME), encoded(SEGMENT)]
+            .iter()
+            .fold(text, |text, spelled| without(&text, spelled))
     }
 
     fn token(&self) -> Option<&str> {
@@ -124,29 +129,39 @@ impl fmt::Debug for Authorization {
     }
 }
 
-/// `text` without `token`, which is ASCII, and without its beginning.
+/// `text` without `token`, which is ASCII, in any case, and without its beginning.
 fn without(text: &str, token: &str) -> String {
+    let token = token.to_ascii_lowercase();
     let telling = &token[..token.len().min(TELLING)];
+    // Its bytes stand where those of the text do.
+    let lower = text.to_ascii_lowercase();
     let mut shown = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find(telling) {
-        let same = rest.bytes().skip(at).zip(token.bytes());
+    let mut from = 0;
+    while let Some(at) = lower[from..].find(telling) {
+        let at = from + at;
+        let same = lower[at..].bytes().zip(token.bytes());
         let length = same.take_while(|(one, other)| one == other).count();
-        shown.push_str(&rest[..at]);
+        shown.push_str(&text[from..at]);
         shown.push_str(REDACTED);
-        rest = &rest[at + length..];
+        from = at + length;
     }
-    shown.push_str(rest);
-    let cuts: Vec<usize> = shown.match_indices(CUT).map(|(at, _)| at).collect();
+    shown.push_str(&text[from..]);
+    without_pieces(shown, telling)
+}
+
+/// `text` without what is left of a token, of which this is the beginning, before a [`CUT`].
+fn without_pieces(mut text: String, telling: &str) -> String {
+    let cuts: Vec<usize> = text.match_indices(CUT).map(|(at, _)| at).collect();
     for cut in cuts.into_iter().rev() {
+        let before = text[..cut].to_ascii_lowercase();
         let left = (TELLING_AT_A_CUT..telling.len())
             .rev()
-            .find(|length| shown[..cut].ends_with(&telling[..*length]));
+            .find(|length| before.ends_with(&telling[..*length]));
         if let Some(length) = left {
-            shown.replace_range(cut - length..cut, REDACTED);
+            text.replace_range(cut - length..cut, REDACTED);
         }
     }
-    shown
+    text
 }
 
 #[cfg(test)]
@@ -167,6 +182,18 @@ mod tests {
             redacted(&format!("“{TOKEN}”, {TOKEN}{TOKEN} at /v1/{encoded}?")),
             "“[credential]”, [credential][credential] at /v1/[credential]?"
         );
+        for spelled in [
+            "YA29.NOT/a+real=token~canary",
+            "ya29.not%2Fa%2Breal%3Dtoken~canary",
+            "ya29.not%2fa%2breal%3dtoken~canary",
+            "ya29.not/a+real=to",
+        ] {
+            assert_eq!(
+                redacted(&format!("ü{spelled}, ü")),
+                "ü[credential], ü",
+                "{spelled}"
+            );
+        }
         assert_eq!(redacted("ya29 is no token"), "ya29 is no token");
     }
 

@@ -47,6 +47,7 @@ pub(super) struct Credential {
     scopes: Scopes,
     pace: Pace,
     built: Mutex<Option<Built>>,
+    last: Mutex<Option<Authorization>>,
     /// Held while the credential is rebuilt, so that one rebuild serves all who wait for it. Holds
     /// when that last happened for a 401.
     rebuild: tokio::sync::Mutex<Option<Instant>>,
@@ -77,12 +78,19 @@ impl Credential {
             scopes,
             pace,
             built: Mutex::default(),
+            last: Mutex::default(),
             rebuild: tokio::sync::Mutex::default(),
         }
     }
 
     pub(super) fn scopes(&self) -> &Scopes {
         &self.scopes
+    }
+
+    /// What was given last.
+    pub(super) fn last(&self) -> Option<Authorization> {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.clone()
     }
 
     /// The current headers, from a credential built anew where the last one has failed for good.
@@ -211,7 +219,11 @@ impl Credential {
         let headers = caught(built.credentials.headers(Extensions::new()));
         match timeout(self.pace.answer, headers).await {
             Ok(Some(Ok(CacheableResource::New { data, .. }))) => {
-                Authorization::from_headers(data).ok_or_else(|| self.broken())
+                let authorization =
+                    Authorization::from_headers(data).ok_or_else(|| self.broken())?;
+                *self.last.lock().unwrap_or_else(PoisonError::into_inner) =
+                    Some(authorization.clone());
+                Ok(authorization)
             }
             Ok(Some(Err(error))) => Err(self.failure(&error)),
             Ok(Some(Ok(CacheableResource::NotModified)) | None) => Err(self.broken()),

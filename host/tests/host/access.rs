@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use crate::common::server::{Server, closed_port, error, json};
 use crate::common::tls::Ca;
 use crate::common::{CANARY, DONE, authorized_user, token_server};
+use crate::traced::Captured;
 use crate::{NAME, Names, call, config, load, metric, permanent, to, trusting};
 
 fn with(access: Access) -> (Host, LoadedBlock) {
@@ -322,6 +323,42 @@ async fn a_name_that_holds_the_token_is_not_sent() {
         let failure = permanent(get.call(&Call::new(token)).await);
         assert_eq!(failure.reason, Reason::InvalidName, "{}", failure.message);
         assert!(!failure.message.contains(token), "{}", failure.message);
+    }
+}
+
+#[tokio::test]
+async fn nor_is_one_that_a_source_gave_last() {
+    let (server, tokens) = (Server::always(DONE).await, token_server().await);
+    let (_host, get) = with(user(&tokens));
+    get.call(&call(&server)).await.unwrap();
+    let token = format!("{CANARY}-1");
+    for name in [token.clone(), format!("operations/{token}")] {
+        let call = Call::new(name).setting("OPERATIONS_ENDPOINT", server.endpoint());
+        let failure = permanent(get.call(&call).await);
+        assert!(!failure.message.contains(CANARY), "{}", failure.message);
+    }
+    assert_eq!(server.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn a_token_in_capitals_is_known_in_a_host_which_has_none() {
+    let token = "Not-A-Real-TOKEN";
+    let (host, get) = with(Access::token(token.to_owned()).unwrap());
+    let (captured, _guard) = Captured::ours();
+    for (variable, value) in [
+        ("OPERATIONS_ENDPOINT", format!("https://{token}.example/v1")),
+        ("OPERATIONS_ENDPOINT", format!("http://{token}.example/v1")),
+        ("GOOGLE_CLOUD_UNIVERSE_DOMAIN", format!("{token}.example")),
+    ] {
+        let call = Call::new(NAME).setting(variable, value);
+        let error = get.call(&call).await.unwrap_err();
+        let shown = format!(
+            "{error} {error:?} {} {}",
+            captured.kept().all,
+            host.metrics()
+        );
+        let shown = shown.to_ascii_lowercase();
+        assert!(!shown.contains(&token.to_ascii_lowercase()), "{shown}");
     }
 }
 

@@ -9,6 +9,8 @@ pub const WIT: &str = include_str!("../../../wit/world.wit");
 
 /// `get`: loops for ever.
 pub const LOOPS: &[u8] = b"\x03\x40\x0c\x00\x0b\x00";
+/// The same, of a function that gives nothing.
+pub const LOOPS_FOR_EVER: &[u8] = b"\x03\x40\x0c\x00\x0b";
 /// `get`: traps.
 pub const TRAPS: &[u8] = b"\x00";
 /// `get`: gives `err(execution-failed)`, whose cases are in bytes 0 and 4 of the memory.
@@ -21,6 +23,15 @@ pub fn block(get: &[u8]) -> Block {
     Block::new(component(WIT, &Core::new(get)), Manifest::builtin())
 }
 
+/// The same, of one that traps, and does this when an instance is made.
+pub fn starting(start: &[u8]) -> Block {
+    let core = Core {
+        start: Some(start),
+        ..Core::new(TRAPS)
+    };
+    Block::new(component(WIT, &core), Manifest::builtin())
+}
+
 /// What is in the core module of a component: instructions, and names.
 pub struct Core<'a> {
     /// The body of the exported function, which takes two `i32` and gives one.
@@ -28,6 +39,8 @@ pub struct Core<'a> {
     pub export: &'a str,
     /// A function that takes nothing and gives an `i32`: the interface, and its name in it.
     pub import: Option<(&'a str, &'a str)>,
+    /// The body of a function that runs when an instance is made.
+    pub start: Option<&'a [u8]>,
 }
 
 impl<'a> Core<'a> {
@@ -36,6 +49,7 @@ impl<'a> Core<'a> {
             body,
             export: "blocks:google-longrunning/operations@1.0.0#get",
             import: None,
+            start: None,
         }
     }
 }
@@ -61,7 +75,8 @@ pub fn module(core: &Core) -> Vec<u8> {
     let get = [&[0x60, 2, I32, I32, 1, I32][..]].concat();
     let realloc = [0x60, 4, I32, I32, I32, I32, 1, I32];
     let import = [0x60, 0, 1, I32];
-    let types = list(&[&get, &realloc, &import]);
+    let start = [0x60, 0, 0];
+    let types = list(&[&get, &realloc, &import, &start]);
     let imports = core
         .import
         .map(|(interface, function)| [&name(interface)[..], &name(function), &[0, 2]].concat());
@@ -73,19 +88,28 @@ pub fn module(core: &Core) -> Vec<u8> {
         [&name("cabi_realloc")[..], &[0, first + 1]].concat(),
         [&name("memory")[..], &[2, 0]].concat(),
     ];
-    let code = [
+    let mut functions: Vec<&[u8]> = vec![&[0], &[1]];
+    let mut code = vec![
         sized(&[&[0][..], core.body, &[0x0b]].concat()),
         // Always the same place, which is free.
         sized(b"\x00\x41\x80\x08\x0b"),
     ];
+    let mut starts = Vec::new();
+    if let Some(body) = core.start {
+        functions.push(&[3]);
+        code.push(sized(&[&[0][..], body, &[0x0b]].concat()));
+        starts = section(8, &[first + 2]);
+    }
+    let code: Vec<&[u8]> = code.iter().map(Vec::as_slice).collect();
     [
         b"\0asm\x01\0\0\0".to_vec(),
         section(1, &types),
         section(2, &list(&imports)),
-        section(3, &list(&[&[0], &[1]])),
+        section(3, &list(&functions)),
         section(5, &list(&[&[0, 2]])),
         section(7, &list(&exports.each_ref().map(Vec::as_slice))),
-        section(10, &list(&code.each_ref().map(Vec::as_slice))),
+        starts,
+        section(10, &list(&code)),
     ]
     .concat()
 }

@@ -779,6 +779,20 @@ impl World {
                 permanent(Reason::WrongAddress).with(404),
             ),
             (
+                "a 404 cut within its body",
+                Close(text(
+                    "HTTP/1.1 404 Not Found\r\ncontent-length: 99\r\n\r\n{\"error\":{",
+                )),
+                lost(),
+            ),
+            (
+                "a 409 late within its body",
+                Hold(text(
+                    "HTTP/1.1 409 Conflict\r\ncontent-length: 99\r\n\r\n{\"error\":{",
+                )),
+                late(),
+            ),
+            (
                 "endless chunks",
                 Flood(
                     chunked(""),
@@ -809,7 +823,7 @@ impl World {
                 Hold(text(
                     "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n",
                 )),
-                permanent(Reason::Rejected).with(101),
+                transient(Reason::ConnectionLost).with(101),
             ),
             (
                 "gzip that nobody asked for",

@@ -24,7 +24,7 @@ const CAP: usize = 16 << 20;
 const MEMORY: usize = 512 << 20;
 
 /// What a busy machine may take for one body.
-const TIME: Duration = Duration::from_secs(15);
+const TIME: Duration = Duration::from_secs(60);
 
 /// What a body comes to.
 enum Comes {

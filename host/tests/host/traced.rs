@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, Once};
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -31,6 +31,12 @@ impl Captured {
     }
 
     fn start(below: bool) -> (Captured, DefaultGuard) {
+        // While there is one subscriber alone, tracing never looks again at what a thread without one met
+        // first. This one keeps nothing.
+        static EVERY_THREAD: Once = Once::new();
+        EVERY_THREAD.call_once(|| {
+            tracing::subscriber::set_global_default(tracing_subscriber::registry()).unwrap();
+        });
         let captured = Captured {
             kept: Arc::default(),
             below,

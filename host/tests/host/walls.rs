@@ -206,6 +206,20 @@ async fn a_block_that_loops_is_ended_and_the_calls_beside_it_go_on() {
 }
 
 #[tokio::test]
+async fn a_block_that_loops_while_its_instance_is_made_is_ended_too() {
+    let (host, _) = load(config());
+    let loops = host
+        .load(&crafted::starting(crafted::LOOPS_FOR_EVER))
+        .unwrap();
+    let call = Call::new("operations/o").setting("OPERATIONS_TIMEOUT_MS", "1");
+    let (called, prepared) = tokio::join!(loops.call(&call), loops.prepare(&call));
+    assert!(matches!(called, Err(CallError::Overran)), "{called:?}");
+    assert!(matches!(prepared, Err(CallError::Overran)), "{prepared:?}");
+    assert_eq!(metric(&host, "operations_calls_in_flight"), 0);
+    host.stop().await;
+}
+
+#[tokio::test]
 async fn dropping_a_call_ends_a_block_that_loops() {
     let (host, _) = load(config());
     let loops = host.load(&crafted::block(crafted::LOOPS)).unwrap();
