@@ -413,11 +413,16 @@ mod tests {
             told(&apigateway(), &scope),
             "Get a token with one of the scopes https://www.googleapis.com/auth/cloud-platform."
         );
-        let endpoint = [("OPERATIONS_ENDPOINT", "https://h.example/v1")];
-        assert_eq!(
-            told(&request("operations/o", &endpoint), &scope),
-            "Get a token with a scope that the service's documentation of operations.get names."
-        );
+        // Neither a service of one's own nor this one has scopes in the catalogue.
+        for setting in [
+            ("OPERATIONS_ENDPOINT", "https://h.example/v1"),
+            ("OPERATIONS_SERVICE", "checks.googleapis.com"),
+        ] {
+            assert_eq!(
+                told(&request("operations/o", &[setting]), &scope),
+                "Get a token with a scope that the service's documentation of operations.get names."
+            );
+        }
         assert_eq!(
             told(&apigateway(), &info("SERVICE_DISABLED", "")),
             "Enable the API in the project and wait a few minutes."

@@ -359,6 +359,7 @@ mod tests {
 
     #[test]
     fn the_table_is_sorted_so_that_the_search_finds_every_service() {
+        assert!(all().len() > 100);
         for service in all() {
             assert_eq!(find(&service.name()).unwrap().name, service.name);
             assert!(!service.versions().is_empty());
@@ -384,6 +385,40 @@ mod tests {
             "The catalogue has no version \"v9\" of androiddeviceprovisioning.googleapis.com. Set \
              OPERATIONS_SERVICE to one of its versions: v1."
         );
+    }
+
+    #[test]
+    fn what_was_probably_meant_is_said() {
+        let said = |name: &str| find(name).unwrap_err().message;
+        assert!(
+            said("apigatway.googleapis.com").ends_with("Did you mean apigateway.googleapis.com?")
+        );
+        // A short label is close to many: this one to iam.
+        assert!(said("iaz.googleapis.com").contains("Check its spelling"));
+        for (a, b, edited) in [
+            ("kitten", "sitting", 3),
+            ("abc", "", 3),
+            ("", "abc", 3),
+            ("a", "ab", 1),
+            ("ab", "b", 1),
+            ("ab", "ba", 2),
+            ("same", "same", 0),
+        ] {
+            assert_eq!(edits(a.as_bytes(), b.as_bytes()), edited, "{a}, {b}");
+        }
+    }
+
+    #[test]
+    fn a_service_publishes_the_patterns_of_its_versions_each_once() {
+        let service = find("apigateway.googleapis.com").unwrap();
+        let pattern = "projects/*/locations/*/operations/*";
+        assert_eq!(service.versions().len(), 2);
+        for version in service.versions() {
+            assert_eq!(version.patterns().collect::<Vec<_>>(), [pattern]);
+        }
+        assert_eq!(service.patterns(), [pattern]);
+        assert!(service.publishes("projects/p/locations/l/operations/o"));
+        assert!(!service.publishes("operations/o"));
     }
 
     #[test]
