@@ -759,6 +759,27 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_has_eight_characters() {
+        let is_in = |secret: &str| Credential::ApiKey(secret.to_owned()).is_in("a 12345678 b");
+        assert!(is_in("12345678"));
+        assert!(!is_in("1234567"));
+    }
+
+    #[test]
+    fn the_host_of_an_endpoint_is_told_from_its_port() {
+        for (endpoint, host) in [
+            ("https://h.example/v1", "h.example"),
+            ("https://h.example:8443", "h.example"),
+            ("http://127.0.0.1:80/v1", "127.0.0.1"),
+            ("http://[::1]/v1", "[::1]"),
+            ("http://[::1]:8080/v1", "[::1]"),
+        ] {
+            let settings = read(&[("OPERATIONS_ENDPOINT", endpoint)]).unwrap();
+            assert_eq!(settings.endpoint.unwrap().host(), host, "{endpoint}");
+        }
+    }
+
+    #[test]
     fn one_newline_behind_a_secret_is_trimmed_and_no_more() {
         for end in ["", "\n", "\r\n"] {
             let value = format!("not-a-real-token{end}");
