@@ -534,9 +534,9 @@ fn error_body() -> impl Strategy<Value = (String, bool, bool)> {
 /// The contract's table: the reason of an answer, and whether it is permanent.
 fn table(status: u16, is_json: bool, is_aborted: bool) -> (Reason, bool) {
     match status {
-        ..200 => (Reason::ConnectionLost, false),
-        ..300 => (Reason::NotAnOperation, true),
-        300..400 => (Reason::Redirected, true),
+        ..=199 => (Reason::ConnectionLost, false),
+        200..=299 => (Reason::NotAnOperation, true),
+        300..=399 => (Reason::Redirected, true),
         401 => (Reason::Unauthenticated, true),
         403 => (Reason::PermissionDenied, true),
         404 if !is_json => (Reason::WrongAddress, true),
