@@ -8,7 +8,7 @@ tree=$1
 cd "$(dirname "$0")/.."
 
 mkdir -p "$tree"
-rm -rf "$tree"/{src,wit,catalog,fuzz,.cargo}
+rm -rf "$tree"/{src,wit,catalog,fuzz,.cargo,build.rs}
 git ls-files -z -- .cargo build.rs catalog src wit fuzz | xargs -0 cp --parents --target-directory "$tree"
 mv "$tree/fuzz/Cargo.lock" "$tree/Cargo.lock"
 
