@@ -326,14 +326,13 @@ impl WasiHttpHooks for Egress {
         _sent: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Sent> + Send> {
         let allowed = self.allows(request.method(), request.uri());
-        // A setting that a host is made of may hold the token; the request is then denied.
-        let access = &self.network.shared.config.access;
-        let host = access.redact(named_host(request.uri()));
+        let host = named_host(request.uri());
         self.exchange.note(|exchange| {
             exchange.attempts += 1;
             exchange.host = Some(host.clone());
         });
         let Some(scopes) = allowed else {
+            let host = self.network.shared.config.access.redact(host);
             tracing::debug!(host, "denied");
             return Box::new(async { Err(Error::HttpRequestDenied) });
         };

@@ -225,8 +225,8 @@ impl Host {
     }
 
     /// Stops gracefully: calls that begin from now on end with [`CallError::Stopped`] at once, those that
-    /// wait to begin once their turn comes; resolves once those in flight have ended by themselves. Dropping what it
-    /// returns leaves the host stopping. To end calls at once, drop their futures.
+    /// wait to begin once their turn comes; resolves once those in flight have ended by themselves.
+    /// Dropping what it returns leaves the host stopping. To end calls at once, drop their futures.
     pub async fn stop(&self) {
         self.shared.stopping.store(true, Ordering::SeqCst);
         let all = self.shared.config.calls_in_flight.get();

@@ -55,9 +55,9 @@ impl LoadedBlock {
     /// request, its place. It has to run in a tokio runtime with I/O and time enabled.
     ///
     /// Each call is a span `call` of `tracing`, with `service` (the host that was asked), `attempts`,
-    /// `outcome`, `reason` and `memory` (of the sandbox, in bytes), and counts in [`Host::metrics`](crate::Host::metrics). Neither holds a
-    /// credential, a name or a part of an answer; wasmtime's own crates log names at TRACE, so subscribe
-    /// to `operations_host` alone. The span of a call that was dropped has no `outcome`.
+    /// `outcome`, `reason` and `memory` (of the sandbox, in bytes), and counts in
+    /// [`Host::metrics`](crate::Host::metrics). Neither holds a credential, a name or a part of an answer;
+    /// wasmtime's own crates log names at TRACE, so subscribe to `operations_host` alone. The span of a call that was dropped has no `outcome`.
     ///
     /// # Errors
     ///
@@ -77,8 +77,14 @@ impl LoadedBlock {
             .perform(call, &mut observed)
             .instrument(span.clone())
             .await;
-        if let Some(host) = &exchange.host {
-            span.record("service", host.as_str());
+        if let Some(host) = exchange.host {
+            // A setting that a host is made of may hold the token: such a request is denied, so that a call
+            // which gave outputs has none.
+            let host = match result {
+                Ok(_) => host,
+                Err(_) => self.shared.config.access.redact(host),
+            };
+            span.record("service", host);
         }
         span.record("attempts", exchange.attempts);
         let outcome = observed.ended(&result);
