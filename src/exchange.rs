@@ -297,7 +297,6 @@ fn certificate(request: &Request, why: &str) -> Failure {
 /// are the host's own, may hold its backtrace, and go nowhere.
 fn failure_of(request: &Request, deadline: &Deadline, code: ErrorCode) -> Failure {
     match code {
-        ErrorCode::DnsTimeout => unreachable(request, "its name was not resolved in time"),
         ErrorCode::DnsError(_) | ErrorCode::DestinationNotFound => {
             unreachable(request, "its name was not resolved")
         }
@@ -309,10 +308,14 @@ fn failure_of(request: &Request, deadline: &Deadline, code: ErrorCode) -> Failur
             unreachable(request, "this host has no connection to spare")
         }
         // Some hosts call any timeout so; the ones that end with the call are the deadline.
+        ErrorCode::DnsTimeout if !deadline.has_passed() => {
+            unreachable(request, "its name was not resolved in time")
+        }
         ErrorCode::ConnectionTimeout if !deadline.has_passed() => {
             unreachable(request, "connecting took too long")
         }
-        ErrorCode::ConnectionTimeout
+        ErrorCode::DnsTimeout
+        | ErrorCode::ConnectionTimeout
         | ErrorCode::ConnectionReadTimeout
         | ErrorCode::ConnectionWriteTimeout
         | ErrorCode::HttpResponseTimeout => deadline.timeout(request),
