@@ -1,6 +1,7 @@
 //! What leaves the sandbox, and with whose credential: decided before a connection is made.
 
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -310,21 +311,12 @@ fn named_host(uri: &Uri) -> String {
     }
 }
 
-type Sent = Result<
-    (
-        Response<WasiBody>,
-        Box<dyn Future<Output = Result<(), Error>> + Send>,
-    ),
-    Error,
->;
+/// A request on its way, and the response once its head is here.
+pub(crate) type Sending = Pin<Box<dyn Future<Output = Result<Response<WasiBody>, Error>> + Send>>;
 
-impl WasiHttpHooks for Egress {
-    fn send_request(
-        &mut self,
-        request: Request<WasiBody>,
-        options: Option<RequestOptions>,
-        _sent: Box<dyn Future<Output = Result<(), Error>> + Send>,
-    ) -> Box<dyn Future<Output = Sent> + Send> {
+impl Egress {
+    /// Sends a request, where it may leave.
+    pub fn send(&mut self, request: Request<()>, options: Option<RequestOptions>) -> Sending {
         let allowed = self.allows(request.method(), request.uri());
         let host = named_host(request.uri());
         self.exchange.note(|exchange| {
@@ -334,11 +326,10 @@ impl WasiHttpHooks for Egress {
         let Some(scopes) = allowed else {
             let host = self.network.shared.config.access.redact(host);
             tracing::debug!(host, "denied");
-            return Box::new(async { Err(Error::HttpRequestDenied) });
+            return Box::pin(async { Err(Error::HttpRequestDenied) });
         };
         let options = options.unwrap_or_default();
-        // A GET has no body; what the block says of one is not sent.
-        let (head, _) = request.into_parts();
+        let (head, ()) = request.into_parts();
         let outgoing = Outgoing {
             network: self.network.clone(),
             exchange: self.exchange.clone(),
@@ -353,11 +344,27 @@ impl WasiHttpHooks for Egress {
                 allow_private_addresses: self.endpoint.is_some(),
             },
         };
-        Box::new(async move {
-            let done: Box<dyn Future<Output = Result<(), Error>> + Send> =
-                Box::new(async { Ok(()) });
-            Ok((outgoing.send().await?, done))
-        })
+        Box::pin(outgoing.send())
+    }
+}
+
+type Sent = Result<
+    (
+        Response<WasiBody>,
+        Box<dyn Future<Output = Result<(), Error>> + Send>,
+    ),
+    Error,
+>;
+
+impl WasiHttpHooks for Egress {
+    /// Nothing leaves by wasmtime's own way.
+    fn send_request(
+        &mut self,
+        _: Request<WasiBody>,
+        _: Option<RequestOptions>,
+        _: Box<dyn Future<Output = Result<(), Error>> + Send>,
+    ) -> Box<dyn Future<Output = Sent> + Send> {
+        Box::new(async { Err(Error::HttpRequestDenied) })
     }
 }
 
@@ -476,10 +483,8 @@ mod tests {
             "u2@localhost",
             "LOCALHOST:80",
         ] {
-            let body = Empty::new().map_err(|never| match never {}).boxed_unsync();
-            let request = Request::get(format!("http://{authority}/v1")).body(body);
-            let sent = egress.send_request(request.unwrap(), None, Box::new(async { Ok(()) }));
-            assert!(Box::into_pin(sent).await.is_err());
+            let request = Request::get(format!("http://{authority}/v1")).body(());
+            assert!(egress.send(request.unwrap(), None).await.is_err());
             assert_eq!(egress.exchange().take().host.as_deref(), Some("localhost"));
         }
         let text = host.metrics();

@@ -22,6 +22,7 @@ use crate::engine;
 use crate::instances::Instances;
 use crate::loaded::LoadedBlock;
 use crate::metrics::Metrics;
+use crate::outgoing;
 use crate::sandbox::Sandbox;
 
 /// How a host is set up. [`Default`] is for an engine with the flows of many customers.
@@ -182,8 +183,7 @@ impl Host {
         let engine = engine::engine(&config)?;
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(LoadError::Engine)?;
-        wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)
-            .map_err(LoadError::Engine)?;
+        outgoing::add_to_linker(&mut linker).map_err(LoadError::Engine)?;
         let ticker = Ticker::start(&engine).map_err(LoadError::Clock)?;
         let connections = Connections::new(config.connections.clone())?;
         let in_flight = Semaphore::new(config.calls_in_flight.get() as usize);

@@ -36,6 +36,7 @@ mod instances;
 mod loaded;
 mod manifest;
 mod metrics;
+mod outgoing;
 mod outputs;
 mod sandbox;
 

@@ -121,10 +121,11 @@ impl LoadedBlock {
         };
         instance.calls_left -= 1;
         instance.store.set_epoch_deadline(1);
-        let exchange = instance.store.data().egress.exchange();
+        let sandbox = instance.store.data();
+        let (exchange, requests) = (sandbox.egress.exchange(), sandbox.requests.clone());
         let operations = instance.bindings.blocks_google_longrunning_operations();
         let called = operations.call_get(&mut instance.store, &call.name);
-        let ended = timeout_at(end, called).await;
+        let ended = timeout_at(end, requests.beside(called)).await;
         let mut exchange = exchange.take();
         exchange.memory = instance.store.data().memory.used();
         let result = match ended {
@@ -193,8 +194,11 @@ impl LoadedBlock {
             let turn = Box::pin(tokio::task::yield_now());
             Ok(UpdateDeadline::YieldCustom(1, turn))
         });
-        let made = timeout_at(end, self.pre.instantiate_async(&mut store));
-        let bindings = match made.await {
+        // Without it, a new store gives way at once, and the call goes on in another thread.
+        store.set_epoch_deadline(1);
+        let requests = store.data().requests.clone();
+        let made = self.pre.instantiate_async(&mut store);
+        let bindings = match timeout_at(end, requests.beside(made)).await {
             Err(_) => return Err(CallError::Overran),
             Ok(bindings) => bindings.map_err(CallError::Aborted)?,
         };
@@ -303,5 +307,25 @@ mod tests {
             assert!(get.idle.take(&of(project).settings).is_some());
         }
         assert!(get.idle.settings() <= 4, "{}", get.idle.settings());
+    }
+
+    #[tokio::test]
+    async fn a_call_leaves_nothing_in_an_instance_that_is_kept() {
+        let get = reusing(1);
+        let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = nobody.local_addr().unwrap();
+        drop(nobody);
+        let call = Call::new("operations/o")
+            .setting("OPERATIONS_ENDPOINT", format!("http://{address}"))
+            .setting("OPERATIONS_MAX_ATTEMPTS", "1");
+        let mut held = Vec::new();
+        for _ in 0..3 {
+            let failed = get.call(&call).await.unwrap_err();
+            assert!(matches!(failed, CallError::Transient(_)), "{failed:?}");
+            let mut instance = get.idle.take(&call.settings).unwrap();
+            held.push(instance.store.data_mut().table.iter_mut().count());
+            get.idle.keep(&call.settings, instance);
+        }
+        assert_eq!(held, [held[0]; 3]);
     }
 }

@@ -10,13 +10,15 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::call::Call;
 use crate::egress::{Egress, Network};
+use crate::outgoing::Requests;
 
 /// The world of one instance.
 pub(crate) struct Sandbox {
     wasi: WasiCtx,
     http: WasiHttpCtx,
     pub egress: Egress,
-    table: ResourceTable,
+    pub requests: Requests,
+    pub table: ResourceTable,
     pub memory: Memory,
 }
 
@@ -28,6 +30,7 @@ impl Sandbox {
             wasi: WasiCtx::builder().envs(&call.settings).build(),
             http: WasiHttpCtx::new(),
             egress: Egress::new(network, call),
+            requests: Requests::default(),
             table: ResourceTable::new(),
             memory: Memory {
                 limit: memory_limit,

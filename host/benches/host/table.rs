@@ -21,10 +21,15 @@ pub fn print(runtime: &Runtime, sections: &[&str]) {
     let tls = format!("https://{}/v1", server.tls);
     let wanted = |section: &str| sections.is_empty() || sections.contains(&section);
     // One alone, to be looked at by a profiler.
-    for (section, instances) in [("reused", reused()), ("fresh", Instances::Fresh)] {
+    for (section, instances, in_flight) in [
+        ("reused", reused(), IN_FLIGHT),
+        ("fresh", Instances::Fresh, IN_FLIGHT),
+        ("reused-one", reused(), 1),
+        ("fresh-one", Instances::Fresh, 1),
+    ] {
         if sections.contains(&section) {
             let client = Arc::new(Client::block(instances, &plain, None));
-            let rates = runtime.block_on(throughput(&[client], IN_FLIGHT));
+            let rates = runtime.block_on(throughput(&[client], in_flight));
             println!("{section}: {:.0}/s", rates[0]);
             return;
         }
