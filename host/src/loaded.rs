@@ -52,7 +52,8 @@ impl LoadedBlock {
     ///
     /// It waits until there is room among the calls in flight, gets an instance, and ends with the
     /// block's answer. Dropping the future ends the call and frees what it held: the instance, the
-    /// request, its place. It has to run in a tokio runtime with I/O and time enabled.
+    /// request, its place. It has to run in a tokio runtime with I/O and time enabled, and to be polled
+    /// whenever it wakes its task: one that is left alone may hold up the connections of others.
     ///
     /// Each call is a span `call` of `tracing`, with `service` (the host that was asked), `attempts`,
     /// `outcome`, `reason` and `memory` (of the sandbox, in bytes), and counts in
@@ -132,7 +133,9 @@ impl LoadedBlock {
             Err(_) => Err(CallError::Overran),
             Ok(Err(trap)) => Err(CallError::Aborted(trap)),
             Ok(Ok(result)) => {
-                if instance.calls_left > 0 && exchange.memory <= KEPT_MEMORY {
+                // Nobody would go on with a request that still runs, and it may hold up those of others.
+                let is_small = exchange.memory <= KEPT_MEMORY;
+                if instance.calls_left > 0 && is_small && requests.are_over() {
                     self.idle.keep(&call.settings, instance);
                 }
                 result.map_err(|error| self.failed(error, &mut exchange))
@@ -165,7 +168,8 @@ impl LoadedBlock {
         let _place = self.shared.admit().await?;
         let end = Instant::now() + call.timeout() + GRACE;
         let instance = self.instantiate(call, end).await?;
-        if let Instances::Reused { .. } = self.shared.config.instances {
+        let is_reused = matches!(self.shared.config.instances, Instances::Reused { .. });
+        if is_reused && instance.store.data().requests.are_over() {
             self.idle.keep(&call.settings, instance);
         }
         Ok(())

@@ -14,6 +14,7 @@ use async_trait::async_trait;
 use http::header::CONTENT_LENGTH;
 use http::uri::Scheme;
 use http::{HeaderMap, Method, Response, Uri};
+use tokio::task::yield_now;
 use wasmtime::component::{Linker, Resource, ResourceType};
 use wasmtime_wasi::p2::{Pollable, subscribe};
 use wasmtime_wasi_http::p2::bindings::LinkOptions;
@@ -69,6 +70,9 @@ pub(crate) fn add_to_linker(linker: &mut Linker<Sandbox>) -> wasmtime::Result<()
 #[derive(Clone, Default)]
 pub(crate) struct Requests(Arc<Mutex<Vec<Request>>>);
 
+/// So many may run in one instance: a block has one at a time.
+const MOST: usize = 100;
+
 type Request = Arc<Mutex<Progress>>;
 
 enum Progress {
@@ -79,10 +83,17 @@ enum Progress {
 }
 
 impl Requests {
-    fn begin(&self, sending: Sending) -> Answer {
-        let request = Arc::new(Mutex::new(Progress::Running(sending)));
-        lock(&self.0).push(Arc::clone(&request));
-        Answer(request)
+    /// Nothing, where too many run.
+    fn begin(&self, sending: Sending) -> Option<Answer> {
+        let mut requests = lock(&self.0);
+        if requests.len() >= MOST {
+            requests.retain(is_running);
+        }
+        (requests.len() < MOST).then(|| {
+            let request = Arc::new(Mutex::new(Progress::Running(sending)));
+            requests.push(Arc::clone(&request));
+            Answer(request)
+        })
     }
 
     /// Runs what an instance does, and its requests beside it.
@@ -90,17 +101,20 @@ impl Requests {
         let mut instance = pin!(instance);
         poll_fn(|context| {
             self.poll(context);
-            loop {
-                if let Poll::Ready(ended) = instance.as_mut().poll(context) {
-                    return Poll::Ready(ended);
-                }
-                // The instance may have begun one, and waits for it.
-                if !self.poll(context) {
-                    return Poll::Pending;
-                }
+            let ended = instance.as_mut().poll(context);
+            // The instance may have begun one that has ended already. It goes on at the next turn, so that one
+            // that always does so gives way all the same.
+            if ended.is_pending() && self.poll(context) {
+                let _ = pin!(yield_now()).poll(context);
             }
+            ended
         })
         .await
+    }
+
+    /// Whether none runs any more.
+    pub fn are_over(&self) -> bool {
+        !lock(&self.0).iter().any(is_running)
     }
 
     /// Says whether one has ended.
@@ -122,6 +136,10 @@ impl Requests {
     }
 }
 
+fn is_running(request: &Request) -> bool {
+    matches!(*lock(request), Progress::Running(_))
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -139,9 +157,9 @@ impl Drop for Answer {
 impl Pollable for Answer {
     /// Nobody is woken: the task that polls the request polls the instance when it has ended.
     async fn ready(&mut self) {
-        poll_fn(|_| match *lock(&self.0) {
-            Progress::Running(_) => Poll::Pending,
-            Progress::Ended(_) | Progress::Over => Poll::Ready(()),
+        poll_fn(|_| match is_running(&self.0) {
+            true => Poll::Pending,
+            false => Poll::Ready(()),
         })
         .await;
     }
@@ -162,8 +180,10 @@ fn handle(
         Err(error) => return Ok(Err(error)),
     };
     let sending = sandbox.egress.send(request, options);
-    let answer = sandbox.requests.begin(sending);
-    Ok(Ok(sandbox.table.push(answer)?))
+    match sandbox.requests.begin(sending) {
+        Some(answer) => Ok(Ok(sandbox.table.push(answer)?)),
+        None => Ok(Err(ErrorCode::ConnectionLimitReached)),
+    }
 }
 
 type Got = Option<Result<Result<Resource<HostIncomingResponse>, ErrorCode>, ()>>;
@@ -203,7 +223,9 @@ fn head(request: HostOutgoingRequest) -> Result<http::Request<()>, ErrorCode> {
     let scheme = match request.scheme {
         None | Some(types::Scheme::Https) => Scheme::HTTPS,
         Some(types::Scheme::Http) => Scheme::HTTP,
-        Some(types::Scheme::Other(_)) => return Err(ErrorCode::HttpProtocolError),
+        Some(types::Scheme::Other(scheme)) => {
+            scheme.parse().map_err(|_| ErrorCode::HttpProtocolError)?
+        }
     };
     let method: Method = request
         .method
@@ -282,7 +304,7 @@ mod tests {
         let method = format!("{:?}", ErrorCode::HttpRequestMethodInvalid);
         let uri = format!("{:?}", ErrorCode::HttpRequestUriInvalid);
         assert_eq!(
-            error(|request| request.scheme = Some(types::Scheme::Other("ftp".into()))),
+            error(|request| request.scheme = Some(types::Scheme::Other("a b".into()))),
             protocol
         );
         assert_eq!(
@@ -322,11 +344,12 @@ mod tests {
         let requests = Requests::default();
         let (sender, receiver) = oneshot::channel();
         let instance = async {
-            let mut answer = requests.begin(Box::pin(async {
+            let answer = requests.begin(Box::pin(async {
                 receiver.await.unwrap();
                 Err(Error::HttpProtocolError)
             }));
-            assert_eq!(requests.clone().0.lock().unwrap().len(), 1);
+            let mut answer = answer.unwrap();
+            assert!(!requests.are_over());
             answer.ready().await;
             let progress = std::mem::replace(&mut *answer.0.lock().unwrap(), Progress::Over);
             matches!(progress, Progress::Ended(Err(Error::HttpProtocolError)))
@@ -337,7 +360,7 @@ mod tests {
         });
         let has_ended = timeout(SOON, requests.beside(instance)).await;
         assert!(has_ended.expect("it goes on"));
-        assert!(requests.0.lock().unwrap().is_empty());
+        assert!(requests.are_over());
         other.await.unwrap();
     }
 
@@ -345,7 +368,7 @@ mod tests {
     async fn a_request_that_ends_at_once_needs_nobody_to_wake_its_instance() {
         let requests = Requests::default();
         let instance = async {
-            let mut answer = requests.begin(Box::pin(async { Err(Error::HttpRequestDenied) }));
+            let mut answer = requests.begin(denied()).unwrap();
             answer.ready().await;
         };
         let ended = timeout(SOON, requests.beside(instance)).await;
@@ -363,7 +386,33 @@ mod tests {
         assert!(!sender.is_closed());
         drop(answer);
         assert!(sender.is_closed());
-        requests.beside(async {}).await;
-        assert!(requests.0.lock().unwrap().is_empty());
+        assert!(requests.are_over());
+    }
+
+    #[tokio::test]
+    async fn an_instance_that_always_has_an_answer_gives_way() {
+        let requests = Requests::default();
+        let mut answers = Vec::new();
+        let mut beside = pin!(requests.beside(poll_fn(|_| -> Poll<()> {
+            assert!(answers.is_empty(), "it was polled again without a turn");
+            answers.push(requests.begin(denied()));
+            Poll::Pending
+        })));
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        assert!(beside.as_mut().poll(&mut context).is_pending());
+    }
+
+    #[test]
+    fn an_instance_has_so_many_requests_at_once() {
+        let requests = Requests::default();
+        let begin = || requests.begin(Box::pin(std::future::pending()));
+        let mut answers: Vec<_> = (0..MOST).map(|_| begin().unwrap()).collect();
+        assert!(begin().is_none());
+        answers.pop();
+        assert!(begin().is_some());
+    }
+
+    fn denied() -> Sending {
+        Box::pin(async { Err(Error::HttpRequestDenied) })
     }
 }

@@ -4,7 +4,8 @@
 //! request the same operation. What is compared takes turns, round after round, so that a busy machine
 //! slows all of it; the ratios are the figures, the absolute times the machine's.
 //! `cargo bench --bench host -- call tls` prints two sections of the table: there are `call`, `flight`,
-//! `tls`, `instance`, `start` and `flood`; `reused` and `fresh` run one alone, for a profiler.
+//! `tls`, `instance`, `start` and `flood`; `reused` and `fresh` run one alone, for a profiler, and with `-one`
+//! behind it one call after another.
 
 mod clients;
 mod flood;
