@@ -5,7 +5,7 @@ repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 need_lro() {
   if [ -z "${LRO:-}" ]; then
     (cd "$repository" && cargo build --quiet --release --bin lro)
-    LRO=$repository/target/release/lro
+    LRO=${CARGO_TARGET_DIR:-$repository/target}/release/lro
   fi
   export LRO
 }
@@ -15,7 +15,7 @@ need_lro() {
 tool() {
   if [ -n "$2" ]; then realpath "$2"; return; fi
   local tools=$repository/target/tools
-  CARGO_TARGET_DIR=$tools/build cargo ${5:+"+$5"} install --locked --quiet --root "$tools" "$3@$4" >&2
+  CARGO_TARGET_DIR=$tools/build cargo ${5:+"+$5"} install --locked --quiet --root "$tools" "$3@$4" >&2 || return
   printf '%s\n' "$tools/bin/$1"
 }
 

@@ -13,4 +13,3 @@ npm ci --no-audit --no-fund --prefix ../node
 npm run build --prefix ../node
 npm ci --no-audit --no-fund
 npm test
-npm run scorecard

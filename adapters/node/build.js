@@ -16,7 +16,7 @@ const bytes = await readFile(component);
 const { files } = await transpileBytes(bytes, {
   name: 'operations_get',
   outDir: join(dist, 'component'),
-  // An instance is made for each call, with that call's settings and egress policy as its imports.
+  // Instances are made by src/call.js, with settings and egress policy as their imports.
   instantiation: 'sync',
 });
 

@@ -1,3 +1,4 @@
+const { createPrivateKey } = require('node:crypto');
 const { JWT } = require('google-auth-library');
 const { failure } = require('./failure.js');
 
@@ -27,6 +28,8 @@ function serviceAccount(text, settings, manifest) {
     key: key.private_key,
     keyId: key.private_key_id,
     scopes: scopes(service, manifest),
+    // A question that nobody waits for any more ends by itself.
+    transporterOptions: { timeout: TOKEN_TIMEOUT_MS },
     ...(settings.GOOGLE_CLOUD_UNIVERSE_DOMAIN && { universeDomain: settings.GOOGLE_CLOUD_UNIVERSE_DOMAIN }),
   });
 }
@@ -44,6 +47,11 @@ function parsed(text) {
       'The service-account key of the connection is none: paste the whole JSON file that was downloaded for the account.',
     );
   }
+  try {
+    createPrivateKey(key.private_key);
+  } catch {
+    throw failure('invalid-setting', 'The private key in the service-account key cannot be used: download a new one.');
+  }
   return key;
 }
 
@@ -59,6 +67,7 @@ async function accessToken(client, settings, signal) {
   const timeout = AbortSignal.timeout(Number(settings.OPERATIONS_TIMEOUT_MS) || TOKEN_TIMEOUT_MS);
   const ended = AbortSignal.any([timeout, ...(signal ? [signal] : [])]);
   try {
+    ended.throwIfAborted();
     const headers = await Promise.race([client.getRequestHeaders(), rejection(ended)]);
     return headers.get('authorization').replace(/^Bearer /, '');
   } catch (error) {
@@ -77,14 +86,12 @@ async function accessToken(client, settings, signal) {
         { httpStatus: status },
       );
     }
-    if (status !== undefined || typeof error.code === 'string' && /^E(?!RR_)[A-Z_]+$/.test(error.code)) {
-      throw failure(
-        'unreachable',
-        `No access token came for the service-account key: ${status ?? error.code}. Check the network, or try again later.`,
-        { retryable: true, httpStatus: status ?? null },
-      );
-    }
-    throw failure('invalid-setting', 'The private key in the service-account key cannot be used: download a new one.');
+    const code = /^\w+$/.test(error.code) ? error.code : 'its answer is none';
+    throw failure(
+      'unreachable',
+      `No access token came for the service-account key: ${status ?? code}. Check the network, or try again later.`,
+      { retryable: true, httpStatus: status ?? null },
+    );
   }
 }
 

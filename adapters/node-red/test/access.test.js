@@ -72,9 +72,18 @@ describe('what can go wrong', () => {
     assert.throws(() => serviceAccount(JSON.stringify(KEY), {}, manifest), { reason: 'invalid-setting', message: /needs a service in the connection/ });
   });
 
-  test('a private key that is none', async () => {
-    const client = serviceAccount(JSON.stringify({ ...KEY, private_key: 'none' }), SETTINGS, manifest);
-    await assert.rejects(accessToken(client, SETTINGS), { reason: 'invalid-setting', message: /^The private key in the service-account key cannot be used/ });
+  test('a private key that is none', () => {
+    const key = JSON.stringify({ ...KEY, private_key: 'none' });
+    assert.throws(() => serviceAccount(key, SETTINGS, manifest), {
+      reason: 'invalid-setting', retryable: false, message: /^The private key in the service-account key cannot be used/,
+    });
+  });
+
+  test('a call that has ended asks for no token', async (t) => {
+    const requests = tokens(t, () => granted('ya29'));
+    const ended = AbortSignal.abort(new Error('redeployed'));
+    await assert.rejects(accessToken(serviceAccount(JSON.stringify(KEY), SETTINGS, manifest), SETTINGS, ended), { message: 'redeployed' });
+    assert.equal(requests.length, 0);
   });
 
   const failing = (error) => () => {
@@ -85,6 +94,9 @@ describe('what can go wrong', () => {
     ['refused', answered(400), 'unauthenticated', false, 400],
     ['a server that fails', answered(503), 'unreachable', true, 503],
     ['no network', Object.assign(new Error('getaddrinfo ENOTFOUND'), { code: 'ENOTFOUND' }), 'unreachable', true, null],
+    ['a certificate that is not trusted', Object.assign(new Error('self-signed'), { code: 'SELF_SIGNED_CERT_IN_CHAIN' }), 'unreachable', true, null],
+    ['an answer that is cut short', Object.assign(new Error('assertion eyJ…'), { code: 'ERR_STREAM_PREMATURE_CLOSE' }), 'unreachable', true, null],
+    ['an answer that is no JSON', new SyntaxError('Unexpected token'), 'unreachable', true, null],
   ]) {
     test(`the token endpoint: ${what}`, async (t) => {
       tokens(t, failing(error));

@@ -2,13 +2,14 @@ const assert = require('node:assert/strict');
 const { readdirSync, readFileSync } = require('node:fs');
 const { join } = require('node:path');
 const { test } = require('node:test');
+const { setTimeout: sleep } = require('node:timers/promises');
 const { start, userDir } = require('./support/node-red.js');
 const { service } = require('./support/service.js');
 
 const FILE = { default: { module: 'localfilesystem' } };
 
 /** `GET /start?name=…` waits for an operation; what comes of it is told to the service. */
-function flow(endpoint) {
+function flow(endpoint, deadline = 30) {
   const at = { x: 100, y: 100, z: 'tab' };
   const tell = (id, path) => ({ ...at, id, type: 'http request', method: 'GET', ret: 'txt', url: endpoint.replace('/v1', path), wires: [[]] });
   return [
@@ -17,7 +18,7 @@ function flow(endpoint) {
     { ...at, id: 'start', type: 'http in', url: '/start', method: 'get', wires: [['wait', 'answer']] },
     { ...at, id: 'answer', type: 'http response', statusCode: '202', wires: [] },
     {
-      ...at, id: 'wait', type: 'google-operation-wait', operation: 'payload.name', operationType: 'msg', deadline: 30,
+      ...at, id: 'wait', type: 'google-operation-wait', operation: 'payload.name', operationType: 'msg', deadline,
       connection: 'connection', wires: [[], ['succeeded'], []],
     },
     tell('succeeded', '/told/succeeded/{{{payload.name}}}'),
@@ -91,6 +92,25 @@ test('a wait survives a restart of Node-RED, and its secret is in no file in the
   await another(last, served);
   await last.stop();
   assert.deepEqual([served.tellings.length, served.polls - polls], [1, 1]);
+});
+
+test('the deadline of a wait goes on while Node-RED is down', async (t) => {
+  const served = await told(t);
+  const minutes = 0.2;
+  const path = userDir(t, flow(served.endpoint, minutes));
+  const before = await start(t, path, FILE);
+  await before.deploy(withToken(flow(served.endpoint, minutes)));
+  const end = Date.now() + minutes * 60_000;
+  await ask(before, 'operations/o');
+  await served.asked(1);
+  await before.stop();
+  const { polls } = served;
+  assert.deepEqual(served.tellings, []);
+  await sleep(end + 1000 - Date.now());
+  const after = await start(t, path, FILE);
+  await served.toldOf(1);
+  await after.stop();
+  assert.deepEqual([served.tellings, served.polls - polls], [['/told/timeout'], 1]);
 });
 
 test('a redeploy ends a wait that is kept: it is reported, and not taken up again', async (t) => {

@@ -14,12 +14,13 @@ const { modules, manifest } = workerData;
 
 /** The environment and the egress policy of the call that runs. */
 let current;
-/** The instance of the component: it keeps no state from one call to the next. */
+/** The instance of the component, and the environment that it is of: calls with other settings never share it. */
 let instance;
 
 export default function call({ name, environment }) {
   current = { environment, handle: egress(manifest, Object.fromEntries(environment)) };
-  instance ??= instantiated();
+  const settings = JSON.stringify(environment);
+  if (instance?.settings !== settings) instance = { settings, ...instantiated() };
   const { get, memory } = instance;
   try {
     return { tag: 'ok', val: outputs(manifest, get(name)) };

@@ -18,10 +18,18 @@ export async function get(name, settings = {}, { signal } = {}) {
   }
   signal?.throwIfAborted();
   const environment = environmentOf(settings);
+  threads ??= Threads.start(manifest);
+  let started;
+  try {
+    started = await threads;
+  } catch (error) {
+    // The next call tries again.
+    threads = undefined;
+    throw new Error('the block cannot be loaded: install the package anew', { cause: error });
+  }
   let result;
   try {
-    threads ??= Threads.start(manifest);
-    result = await (await threads).run({ name, environment }, signal);
+    result = await started.run({ name, environment }, signal);
   } catch (error) {
     signal?.throwIfAborted();
     throw new Error('the block did not finish: it trapped or ran over a limit of the host', { cause: error });
