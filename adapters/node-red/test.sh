@@ -5,8 +5,10 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
+. ../tools.sh
+# Not within the time that a test may take.
+need_lro
 if [ -z "${CHROMIUM:-}" ] && ! command -v chromium-browser google-chrome >/dev/null; then
-  . ../tools.sh
   debian chromium chromium fonts-noto-core
 fi
 npm ci --no-audit --no-fund --prefix ../node

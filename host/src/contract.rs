@@ -17,7 +17,7 @@ pub(crate) const PACKAGE: &str = "blocks:google-longrunning@1.0.0";
 const INTERFACE: &str = "blocks:google-longrunning/operations";
 const VERSION: &str = "1.0.0";
 
-/// What a block may import, whatever its version within WASI 0.2: what the manifest's permissions come
+/// What a block may import, in any version of WASI 0.2: what the manifest's permissions come
 /// to, and what Rust's standard library brings along. No files and no sockets.
 const GRANTED: [&str; 6] = [
     "wasi:cli/",
@@ -37,7 +37,8 @@ pub(crate) fn component(engine: &Engine, bytes: &[u8]) -> Result<Component, Load
     let component = Component::from_binary(engine, bytes).map_err(LoadError::NotAComponent)?;
     let ty = component.component_type();
     for (import, _) in ty.imports(engine) {
-        if !GRANTED.iter().any(|granted| import.starts_with(granted)) {
+        let is_granted = GRANTED.iter().any(|granted| import.starts_with(granted));
+        if !is_granted || !import.contains("@0.2.") {
             return Err(LoadError::ForbiddenImport {
                 import: import.to_owned(),
             });

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use thiserror::Error;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -19,7 +19,7 @@ use crate::connections::{Connections, ConnectionsConfig, ConnectionsError};
 use crate::contract;
 use crate::egress::Network;
 use crate::engine;
-use crate::instances::Instances;
+use crate::instances::{BlockNumber, Idle, Instances};
 use crate::loaded::LoadedBlock;
 use crate::metrics::Metrics;
 use crate::outgoing;
@@ -94,6 +94,10 @@ pub(crate) struct Shared {
     pub config: HostConfig,
     pub connections: Connections,
     pub metrics: Metrics,
+    /// Instances that wait for a further call.
+    pub idle: Idle,
+    /// How many blocks were loaded.
+    blocks: AtomicU64,
     in_flight: Semaphore,
     stopping: AtomicBool,
     _ticker: Ticker,
@@ -187,6 +191,7 @@ impl Host {
         let ticker = Ticker::start(&engine).map_err(LoadError::Clock)?;
         let connections = Connections::new(config.connections.clone())?;
         let in_flight = Semaphore::new(config.calls_in_flight.get() as usize);
+        let idle = Idle::new(engine::idle_instances(&config) as usize);
         Ok(Host {
             linker,
             shared: Arc::new(Shared {
@@ -194,6 +199,8 @@ impl Host {
                 config,
                 connections,
                 metrics: Metrics::new(),
+                idle,
+                blocks: AtomicU64::new(0),
                 in_flight,
                 stopping: AtomicBool::new(false),
                 _ticker: ticker,
@@ -251,6 +258,11 @@ impl Host {
 }
 
 impl Shared {
+    /// A number for a block that is loaded.
+    pub fn number(&self) -> BlockNumber {
+        self.blocks.fetch_add(1, Ordering::Relaxed)
+    }
+
     /// The right to a call, once there is room for it.
     pub async fn admit(&self) -> Result<SemaphorePermit<'_>, CallError> {
         let stopped = || self.stopping.load(Ordering::SeqCst);

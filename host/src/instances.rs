@@ -44,7 +44,11 @@ pub(crate) struct Instance {
 /// What calls must have in common to follow each other in one instance: all of their settings.
 pub(crate) type Key = Vec<(String, String)>;
 
-/// Instances between two calls, by the settings that they were made with.
+/// Tells the blocks of a host apart.
+pub(crate) type BlockNumber = u64;
+
+/// Instances between two calls, by their block and the settings that they were made with. All blocks of a host
+/// share the room.
 pub(crate) struct Idle {
     limit: usize,
     kept: Mutex<Kept>,
@@ -52,7 +56,7 @@ pub(crate) struct Idle {
 
 #[derive(Default)]
 struct Kept {
-    by_settings: HashMap<Key, Shelf>,
+    by_block: HashMap<BlockNumber, HashMap<Key, Shelf>>,
     total: usize,
     uses: u64,
 }
@@ -74,16 +78,17 @@ impl Idle {
     }
 
     /// Takes the instance that was used last: its memory is the likeliest to be in a cache.
-    pub fn take(&self, key: &Key) -> Option<Instance> {
+    pub fn take(&self, block: BlockNumber, key: &Key) -> Option<Instance> {
         let mut kept = self.lock();
-        let instance = kept.by_settings.get_mut(key)?.instances.pop()?;
+        let shelf = kept.by_block.get_mut(&block)?.get_mut(key)?;
+        let instance = shelf.instances.pop()?;
         kept.total -= 1;
         Some(instance)
     }
 
-    /// Keeps an instance for a further call. Where there is no room, one of the settings that were used
-    /// the longest ago makes place.
-    pub fn keep(&self, key: &Key, instance: Instance) {
+    /// Keeps an instance for a further call. Where there is no room, one of the block and settings that were
+    /// used the longest ago makes place.
+    pub fn keep(&self, block: BlockNumber, key: &Key, instance: Instance) {
         let mut kept = self.lock();
         let mut crowded_out = None;
         if kept.total >= self.limit {
@@ -93,18 +98,18 @@ impl Idle {
             kept.uses += 1;
             kept.total += 1;
             let used = kept.uses;
+            let by_settings = kept.by_block.entry(block).or_default();
             // Settings that are known already are the usual case, and cost no copy.
-            match kept.by_settings.get_mut(key) {
+            match by_settings.get_mut(key) {
                 Some(shelf) => shelf.put(instance, used),
                 None => {
                     // Settings whose instances are gone may not come back.
-                    if kept.by_settings.len() >= self.limit.saturating_mul(2) {
-                        kept.by_settings
-                            .retain(|_, shelf| !shelf.instances.is_empty());
+                    if by_settings.len() >= self.limit.saturating_mul(2) {
+                        by_settings.retain(|_, shelf| !shelf.instances.is_empty());
                     }
                     let mut shelf = Shelf::default();
                     shelf.put(instance, used);
-                    kept.by_settings.insert(key.clone(), shelf);
+                    by_settings.insert(key.clone(), shelf);
                 }
             }
         }
@@ -113,16 +118,20 @@ impl Idle {
         drop(crowded_out);
     }
 
-    /// Drops all of them.
-    pub fn clear(&self) {
-        let kept = std::mem::take(&mut *self.lock());
+    /// Drops all of a block.
+    pub fn clear(&self, block: BlockNumber) {
+        let mut kept = self.lock();
+        let shelves = kept.by_block.remove(&block).unwrap_or_default();
+        let instances: usize = shelves.values().map(|shelf| shelf.instances.len()).sum();
+        kept.total -= instances;
         drop(kept);
+        drop(shelves);
     }
 
-    /// How many settings are known.
+    /// How many settings of a block are known.
     #[cfg(test)]
-    pub fn settings(&self) -> usize {
-        self.lock().by_settings.len()
+    pub fn settings(&self, block: BlockNumber) -> usize {
+        self.lock().by_block.get(&block).map_or(0, HashMap::len)
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept> {
@@ -133,15 +142,19 @@ impl Idle {
 
 impl Kept {
     fn remove_oldest(&mut self) -> Option<Instance> {
+        let shelves = self.by_block.iter().flat_map(|(block, by_settings)| {
+            let shelves = by_settings.iter();
+            shelves.map(move |(key, shelf)| (block, key, shelf))
+        });
         // One that runs is not there to make place.
-        let shelves = self.by_settings.iter();
-        let shelves = shelves.filter(|(_, shelf)| !shelf.instances.is_empty());
-        let (key, _) = shelves.min_by_key(|(_, shelf)| shelf.used)?;
-        let key = key.clone();
-        let shelf = self.by_settings.get_mut(&key)?;
+        let shelves = shelves.filter(|(.., shelf)| !shelf.instances.is_empty());
+        let (block, key, _) = shelves.min_by_key(|(.., shelf)| shelf.used)?;
+        let (block, key) = (*block, key.clone());
+        let by_settings = self.by_block.get_mut(&block)?;
+        let shelf = by_settings.get_mut(&key)?;
         let oldest = shelf.instances.pop();
         if shelf.instances.is_empty() {
-            self.by_settings.remove(&key);
+            by_settings.remove(&key);
         }
         self.total -= usize::from(oldest.is_some());
         oldest

@@ -8,12 +8,11 @@ use tracing::Instrument;
 use wasmtime::{Store, UpdateDeadline};
 
 use crate::access::AccessError;
-use crate::bindings::{BlockPre, GetError, Outputs};
+use crate::bindings::{BlockPre, GetError, Outputs, Reason};
 use crate::call::{Call, CallError};
 use crate::egress::{Exchange, Network};
-use crate::engine::idle_instances;
 use crate::host::Shared;
-use crate::instances::{Idle, Instance, Instances, KEPT_MEMORY};
+use crate::instances::{BlockNumber, Instance, Instances, KEPT_MEMORY, Key};
 use crate::manifest::Manifest;
 use crate::metrics::{InstanceKind, Observed};
 use crate::sandbox::Sandbox;
@@ -24,8 +23,14 @@ pub struct LoadedBlock {
     pre: BlockPre<Sandbox>,
     manifest: Manifest,
     network: Arc<Network>,
-    idle: Idle,
+    number: BlockNumber,
     shared: Arc<Shared>,
+}
+
+impl Drop for LoadedBlock {
+    fn drop(&mut self) {
+        self.drop_idle();
+    }
 }
 
 /// What a call may take beyond the block's own deadline, which the block keeps by itself. Waiting for a
@@ -43,7 +48,7 @@ impl LoadedBlock {
             pre,
             manifest,
             network: Arc::new(network),
-            idle: Idle::new(idle_instances(&shared.config) as usize),
+            number: shared.number(),
             shared,
         }
     }
@@ -135,8 +140,8 @@ impl LoadedBlock {
             Ok(Ok(result)) => {
                 // Nobody would go on with a request that still runs, and it may hold up those of others.
                 let is_small = exchange.memory <= KEPT_MEMORY;
-                if instance.calls_left > 0 && is_small && requests.are_over() {
-                    self.idle.keep(&call.settings, instance);
+                if instance.calls_left > 0 && is_small && !is_late(&result) && requests.are_over() {
+                    self.keep(&call.settings, instance);
                 }
                 result.map_err(|error| self.failed(error, &mut exchange))
             }
@@ -170,13 +175,21 @@ impl LoadedBlock {
         let instance = self.instantiate(call, end).await?;
         let is_reused = matches!(self.shared.config.instances, Instances::Reused { .. });
         if is_reused && instance.store.data().requests.are_over() {
-            self.idle.keep(&call.settings, instance);
+            self.keep(&call.settings, instance);
         }
         Ok(())
     }
 
+    fn keep(&self, settings: &Key, instance: Instance) {
+        self.shared.idle.keep(self.number, settings, instance);
+    }
+
+    fn take(&self, settings: &Key) -> Option<Instance> {
+        self.shared.idle.take(self.number, settings)
+    }
+
     async fn instance(&self, call: &Call, end: Instant) -> Result<Instance, CallError> {
-        match self.idle.take(&call.settings) {
+        match self.take(&call.settings) {
             Some(instance) => {
                 self.shared.metrics.instance(InstanceKind::Reused);
                 Ok(instance)
@@ -262,8 +275,13 @@ impl LoadedBlock {
 
     /// Drops the instances that wait for a further call, and with them their memory.
     pub fn drop_idle(&self) {
-        self.idle.clear();
+        self.shared.idle.clear(self.number);
     }
+}
+
+/// Whether the block ended a call by its deadline.
+fn is_late(result: &Result<Outputs, GetError>) -> bool {
+    matches!(result, Err(GetError::Transient(failure)) if failure.reason == Reason::Timeout)
 }
 
 #[cfg(test)]
@@ -294,13 +312,43 @@ mod tests {
         for project in 0..3 {
             get.prepare(&of(project)).await.unwrap();
             if project == 0 {
-                assert!(get.idle.take(&of(0).settings).is_some());
+                assert!(get.take(&of(0).settings).is_some());
             }
         }
         // There is no room: the oldest instance makes place, and that of 0 is gone already.
         get.prepare(&of(3)).await.unwrap();
-        let is_kept = |project| get.idle.take(&of(project).settings).is_some();
+        let is_kept = |project| get.take(&of(project).settings).is_some();
         assert_eq!([1, 2, 3].map(is_kept), [false, true, true]);
+    }
+
+    #[tokio::test]
+    async fn the_blocks_of_a_host_share_the_room_and_not_the_instances() {
+        let host = Host::with(HostConfig {
+            instances: Instances::Reused {
+                calls: NonZeroU32::MAX,
+            },
+            calls_in_flight: NonZeroU32::new(2).unwrap(),
+            ..HostConfig::default()
+        });
+        let host = host.unwrap();
+        let load = || host.load(&Block::builtin()).unwrap();
+        let (first, second) = (load(), load());
+        for project in 0..2 {
+            first.prepare(&of(project)).await.unwrap();
+        }
+        assert!(second.take(&of(1).settings).is_none());
+        second.prepare(&of(1)).await.unwrap();
+        // The oldest of the host made place.
+        let kept = |block: &LoadedBlock, project| block.take(&of(project).settings).is_some();
+        assert_eq!([kept(&first, 0), kept(&first, 1)], [false, true]);
+        assert_eq!([kept(&second, 0), kept(&second, 1)], [false, true]);
+
+        second.prepare(&of(1)).await.unwrap();
+        drop(second);
+        for project in 0..2 {
+            first.prepare(&of(project)).await.unwrap();
+        }
+        assert_eq!([kept(&first, 0), kept(&first, 1)], [true, true]);
     }
 
     #[tokio::test]
@@ -308,9 +356,13 @@ mod tests {
         let get = reusing(2);
         for project in 0..20 {
             get.prepare(&of(project)).await.unwrap();
-            assert!(get.idle.take(&of(project).settings).is_some());
+            assert!(get.take(&of(project).settings).is_some());
         }
-        assert!(get.idle.settings() <= 4, "{}", get.idle.settings());
+        assert!(
+            get.shared.idle.settings(get.number) <= 4,
+            "{}",
+            get.shared.idle.settings(get.number)
+        );
     }
 
     #[tokio::test]
@@ -326,9 +378,9 @@ mod tests {
         for _ in 0..3 {
             let failed = get.call(&call).await.unwrap_err();
             assert!(matches!(failed, CallError::Transient(_)), "{failed:?}");
-            let mut instance = get.idle.take(&call.settings).unwrap();
+            let mut instance = get.take(&call.settings).unwrap();
             held.push(instance.store.data_mut().table.iter_mut().count());
-            get.idle.keep(&call.settings, instance);
+            get.keep(&call.settings, instance);
         }
         assert_eq!(held, [held[0]; 3]);
     }

@@ -11,8 +11,7 @@ export function lro() {
   if (process.env.LRO) return process.env.LRO;
   const cargo = spawnSync(
     'cargo',
-    ['build', '--release', '--package', 'operations-host', '--bin', 'lro',
-      '--message-format', 'json-render-diagnostics'],
+    ['build', '--release', '--bin', 'lro', '--message-format', 'json-render-diagnostics'],
     { cwd: repository, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'], maxBuffer: 256 * 2 ** 20 },
   );
   if (cargo.error || cargo.status !== 0) {

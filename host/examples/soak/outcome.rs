@@ -18,10 +18,7 @@ pub enum Outcome {
     Unavailable,
     ConnectionLost,
     Timeout,
-    /// The deadline passed between a status and its body: the status counts, and one of 404 is taken for
-    /// that of an address without an API.
-    WrongAddress,
-    /// The same with a status that is transient.
+    /// The deadline passed between a transient status and its body: the status counts.
     StatusAlone,
     /// Nothing that the server does leads to it.
     Other,
@@ -36,7 +33,7 @@ pub enum Case {
 }
 
 impl Outcome {
-    const ALL: [Outcome; 13] = [
+    const ALL: [Outcome; 12] = [
         Outcome::Running,
         Outcome::Succeeded,
         Outcome::Failed,
@@ -47,7 +44,6 @@ impl Outcome {
         Outcome::Unavailable,
         Outcome::ConnectionLost,
         Outcome::Timeout,
-        Outcome::WrongAddress,
         Outcome::StatusAlone,
         Outcome::Other,
     ];
@@ -62,10 +58,9 @@ impl Outcome {
     pub fn case(self) -> Option<Case> {
         match self {
             Outcome::Running | Outcome::Succeeded | Outcome::Failed => Some(Case::Ok),
-            Outcome::NotFound
-            | Outcome::Redirected
-            | Outcome::NotAnOperation
-            | Outcome::WrongAddress => Some(Case::Permanent),
+            Outcome::NotFound | Outcome::Redirected | Outcome::NotAnOperation => {
+                Some(Case::Permanent)
+            }
             Outcome::QuotaExceeded
             | Outcome::Unavailable
             | Outcome::ConnectionLost
@@ -79,7 +74,6 @@ impl Outcome {
     pub fn is_late(self, answer: Answer) -> bool {
         match self {
             Outcome::Timeout => answer != Answer::Silence,
-            Outcome::WrongAddress => answer == Answer::NotFound,
             Outcome::StatusAlone => matches!(answer, Answer::QuotaUsedUp | Answer::Unavailable),
             _ => false,
         }
@@ -91,7 +85,6 @@ impl Outcome {
             Ok(outputs) => ok(call, outputs),
             Err(CallError::Permanent(failure)) => match (failure.reason, failure.http_status) {
                 (Reason::NotFound, Some(404)) if is_of(call, failure) => Outcome::NotFound,
-                (Reason::WrongAddress, Some(404)) => Outcome::WrongAddress,
                 (Reason::Redirected, Some(302)) => Outcome::Redirected,
                 (Reason::NotAnOperation, Some(200) | None) => Outcome::NotAnOperation,
                 _ => Outcome::Other,

@@ -145,6 +145,7 @@ fn a_component_that_imports_what_it_may_not_have() {
         ("wasi:filesystem@0.2.0", "preopens"),
         ("wasi:sockets@0.2.0", "tcp"),
         ("wasi:http@0.2.0", "incoming-handler"),
+        ("wasi:random@0.3.0", "random"),
         ("acme:secrets@1.0.0", "store"),
     ] {
         let error = refused(importing(package, interface));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use operations_host::{
-    CallError, Host, HostConfig, Instances, KEPT_MEMORY, LoadError, LoadedBlock,
+    CallError, Host, HostConfig, Instances, KEPT_MEMORY, LoadError, LoadedBlock, Reason,
 };
 use tokio::sync::Semaphore;
 
@@ -86,6 +86,24 @@ async fn an_instance_whose_call_failed_by_the_block_is_kept() {
     assert!(get.call(&call(&server)).await.is_err());
     assert!(get.call(&call(&server)).await.unwrap().done);
     assert_eq!(instances_got(&host), (1, 1));
+}
+
+#[tokio::test]
+async fn an_instance_is_dropped_after_a_call_that_ended_at_its_deadline() {
+    let gate = Arc::new(Semaphore::new(1));
+    let server = Server::gated(&gate).await;
+    let (host, get) = reusing(100);
+    let late = || call(&server).setting("OPERATIONS_TIMEOUT_MS", "200");
+    get.call(&late()).await.unwrap();
+    let error = get.call(&late()).await.unwrap_err();
+    let CallError::Transient(failure) = error else {
+        panic!("{error:?}");
+    };
+    assert_eq!(failure.reason, Reason::Timeout);
+    assert_eq!(instances_got(&host), (1, 1));
+    gate.add_permits(1);
+    assert!(get.call(&late()).await.unwrap().done);
+    assert_eq!(instances_got(&host), (2, 1));
 }
 
 #[tokio::test]

@@ -362,6 +362,41 @@ async fn a_ca_of_ones_own_and_a_client_certificate() {
 }
 
 #[tokio::test]
+async fn a_proxy_is_the_environments() {
+    let ca = Ca::new();
+    let host = "apigateway.googleapis.com";
+    let server = Server::tls(ca.server(host, &["http/1.1"]), |_, _| async {
+        json(200, DONE)
+    })
+    .await;
+    let proxy = Server::proxy(server.address).await;
+    let folder = tempfile::tempdir().unwrap();
+    let pem = folder.path().join("ca.pem");
+    fs::write(&pem, &ca.pem).unwrap();
+    let get = |more: &[&str]| {
+        let name = "projects/p/locations/global/operations/o";
+        let mut command = lro(&[&["get", name, "--ca", pem.to_str().unwrap()], more].concat());
+        command.env("HTTPS_PROXY", proxy.url(""));
+        command
+    };
+    run(get(&["--service", host])).await.with_code(0);
+    let tunnel = format!("CONNECT {host}:443 HTTP/1.1");
+    assert_eq!(proxy.the_one().path, tunnel);
+    server.the_one();
+
+    let nobody = closed_port().await;
+    let mut direct = get(&[
+        "--endpoint",
+        &format!("https://{nobody}/v1"),
+        "--max-attempts",
+        "1",
+    ]);
+    direct.env("NO_PROXY", "127.0.0.1");
+    run(direct).await.with_code(75);
+    assert_eq!(proxy.the_one().path, tunnel);
+}
+
+#[tokio::test]
 async fn a_block_that_is_none_is_a_usage_error() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("block.wasm");

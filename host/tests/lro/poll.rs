@@ -498,6 +498,32 @@ async fn a_token_source_that_is_down_is_said_before_anything_is_asked() {
 }
 
 #[tokio::test]
+async fn a_service_that_is_mistyped_stops_the_command_and_nothing_is_recorded() {
+    let files = Files::with("operations/a\noperations/b\n");
+    let (names, out) = (files.names(), files.out());
+    let poll = |more: &[&str]| {
+        let names = ["poll", "--names", names.to_str().unwrap()];
+        let out = ["--out", out.to_str().unwrap()];
+        lro(&[&names[..], &out, more].concat())
+    };
+    let ended = run(poll(&["--service", "apigatewy.googleapis.com"])).await;
+    let ended = ended.with_code(1);
+    assert!(ended.stderr.contains("apigatewy"), "{}", ended.stderr);
+    assert_eq!(files.written(), "");
+
+    // In a name it is that name's own.
+    let files = Files::with("//apigatewy.googleapis.com/operations/a\n");
+    let mut command = lro(&["poll", "--names", files.names().to_str().unwrap()]);
+    command.arg("--out").arg(files.out());
+    run(command).await.with_code(1);
+    assert!(
+        files.written().contains("unknown-service"),
+        "{}",
+        files.written()
+    );
+}
+
+#[tokio::test]
 async fn two_commands_do_not_write_one_file() {
     let gate = Arc::new(Semaphore::new(0));
     let server = Server::gated(&gate).await;

@@ -34,7 +34,7 @@ struct Arguments {
 
 const EXIT_CODES: &str = "Exit codes: 0 success; 1 permanent failure; 2 usage; 3 an operation failed (wait, poll); \
 75 transient failure, try again later; 130 poll was interrupted.\nA token comes from GOOGLE_OAUTH_ACCESS_TOKEN or --access-token-env, never from an argument, and stays outside \
-of the sandbox.";
+of the sandbox. HTTPS_PROXY and NO_PROXY are followed.";
 
 #[derive(Subcommand)]
 enum Command {

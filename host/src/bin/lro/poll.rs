@@ -200,7 +200,7 @@ impl Run {
                 self.tally.last_failure = Some(error.to_string());
                 return Ok(Some(Some(error)));
             }
-            Err(error) if is_of_the_operation(&error, self.answered) => {
+            Err(error) if is_of_the_operation(&error, name, self.answered) => {
                 (record::failed(name, &error), End::NotThere)
             }
             // Its message has the name, as it is in the URL.
@@ -217,12 +217,14 @@ impl Run {
 /// Whether a permanent failure is about this operation alone. The others would be the end of every one that
 /// is asked for, and are no end of it: the same command works once they are mended. Which of the two a wrong
 /// address is, an operation that was had before tells.
-fn is_of_the_operation(error: &CallError, answered: bool) -> bool {
+fn is_of_the_operation(error: &CallError, name: &str, answered: bool) -> bool {
     let CallError::Permanent(failure) = error else {
         return false;
     };
     match failure.reason {
         Reason::InvalidSetting | Reason::Unauthenticated | Reason::Certificate => false,
+        // A relative name is of the service that the command was given.
+        Reason::UnknownService => name.starts_with("//"),
         Reason::RequestDenied | Reason::Redirected | Reason::WrongAddress => answered,
         _ => true,
     }
