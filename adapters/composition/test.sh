@@ -11,6 +11,8 @@ export WASMTIME
 "$wac" --version
 "$WASMTIME" --version
 
+cargo fmt --check
+cargo clippy --release --locked --target wasm32-wasip2 --target-dir "$repository/target/composition" -- --deny warnings
 cargo build --release --locked --target wasm32-wasip2 --target-dir "$repository/target/composition"
 SERVED=$work/served.wasm
 export SERVED

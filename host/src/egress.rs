@@ -98,6 +98,8 @@ pub(crate) struct Exchange {
     pub host: Option<String>,
     /// The credential of the last request: its text must be in no message.
     pub authorization: Option<Authorization>,
+    /// Why this host, or its proxy, sent the last request nowhere: the block knows only that it did not.
+    pub not_sent: Option<String>,
     /// Why there was no credential.
     pub no_access: Option<AccessError>,
     /// The memory of the instance after the call, in bytes.
@@ -295,6 +297,13 @@ impl Outgoing {
             }
             Err(error) => tracing::debug!(host, %error, ?took, "no answer"),
         }
+        let not_sent = match &sent {
+            Err(error @ (SendError::Denied(_) | SendError::ConnectionLimit(_))) => {
+                Some(error.to_string())
+            }
+            _ => None,
+        };
+        self.exchange.note(|exchange| exchange.not_sent = not_sent);
         let response = sent.map_err(wasi_error)?;
         Ok(response.map(|body| body.map_err(wasi_error).boxed_unsync()))
     }
@@ -401,7 +410,7 @@ fn wasi_error(error: SendError) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Block, Host};
+    use crate::{Block, ConnectionsConfig, Host, HostConfig, Resolve, Resolving};
 
     fn allows(settings: &[(&str, &str)], method: Method, url: &str) -> bool {
         let call = settings
@@ -472,23 +481,45 @@ mod tests {
         assert!(!get("https://evilapis.example.org/"));
     }
 
+    /// A network that knows no name.
+    struct Nameless;
+
+    impl Resolve for Nameless {
+        fn resolve(&self, _: &str) -> Resolving {
+            Box::pin(std::future::ready(Err(std::io::Error::other(
+                "no such name",
+            ))))
+        }
+    }
+
     #[tokio::test]
     async fn one_host_has_one_name_however_a_block_writes_it() {
-        let host = Host::new().unwrap();
+        let host = Host::with(HostConfig {
+            connections: ConnectionsConfig {
+                resolver: Arc::new(Nameless),
+                ..ConnectionsConfig::default()
+            },
+            ..HostConfig::default()
+        });
+        let host = host.unwrap();
         let get = host.load(&Block::builtin()).unwrap();
-        let call = Call::new("operations/o").setting("OPERATIONS_ENDPOINT", "http://localhost:80");
+        let call =
+            Call::new("operations/o").setting("OPERATIONS_ENDPOINT", "http://host.invalid:80");
         let mut egress = Egress::new(get.network(), &call);
         for authority in [
-            "u1:not-a-real-token@localhost:80",
-            "u2@localhost",
-            "LOCALHOST:80",
+            "u1:not-a-real-token@host.invalid:80",
+            "u2@host.invalid",
+            "HOST.INVALID:80",
         ] {
             let request = Request::get(format!("http://{authority}/v1")).body(());
             assert!(egress.send(request.unwrap(), None).await.is_err());
-            assert_eq!(egress.exchange().take().host.as_deref(), Some("localhost"));
+            assert_eq!(
+                egress.exchange().take().host.as_deref(),
+                Some("host.invalid")
+            );
         }
         let text = host.metrics();
-        let requests = r#"operations_requests_total{host="localhost",status="none"} 3"#;
+        let requests = r#"operations_requests_total{host="host.invalid",status="none"} 3"#;
         assert!(text.contains(requests), "{text}");
         assert!(!text.contains("not-a-real-token"), "{text}");
     }

@@ -259,6 +259,11 @@ impl LoadedBlock {
                 Some(authorization) => authorization.redact(message),
                 None => message,
             };
+            if let Some(not_sent) = exchange.not_sent.take() {
+                failure
+                    .message
+                    .push_str(&format!(" The host says: {not_sent}."));
+            }
         }
         error
     }

@@ -148,6 +148,20 @@ impl Server {
         .await
     }
 
+    /// A proxy that gives every `CONNECT` this status.
+    pub async fn refusing_proxy(status: u16) -> Server {
+        Server::accepting(Arc::new(move |mut stream, _| {
+            Box::pin(async move {
+                if head(&mut stream).await.is_some() {
+                    let answer = format!("HTTP/1.1 {status} No\r\ncontent-length: 0\r\n\r\n");
+                    let _ =
+                        tokio::io::AsyncWriteExt::write_all(&mut stream, answer.as_bytes()).await;
+                }
+            })
+        }))
+        .await
+    }
+
     /// A tunnel of `CONNECT` to this address, whatever is asked for; the heads are recorded as paths.
     pub async fn proxy(to: SocketAddr) -> Server {
         Server::accepting(Arc::new(move |mut stream, seen| {

@@ -132,6 +132,37 @@ async fn behind_a_proxy_the_name_of_the_service_goes_to_the_proxy() {
 }
 
 #[tokio::test]
+async fn what_a_proxy_refuses_is_told_with_its_answer() {
+    for (status, says) in [
+        (
+            407,
+            "the request is denied: the proxy answered 407 to CONNECT: it asks for another user and password than \
+             its URL has.",
+        ),
+        (
+            403,
+            "the request is denied: the proxy answered 403 to CONNECT.",
+        ),
+    ] {
+        let proxy = Server::refusing_proxy(status).await;
+        let (_, get) = load(HostConfig {
+            connections: ConnectionsConfig {
+                proxy: Some(Proxy::new(&proxy.url(""), "").unwrap().into()),
+                ..ConnectionsConfig::default()
+            },
+            ..config()
+        });
+        let error = get.call(&Call::new(NAME)).await.unwrap_err();
+        let CallError::Permanent(failure) = error else {
+            panic!("{error:?}");
+        };
+        assert_eq!(failure.reason, Reason::RequestDenied);
+        let ends = format!(" The host says: {says}");
+        assert!(failure.message.ends_with(&ends), "{}", failure.message);
+    }
+}
+
+#[tokio::test]
 async fn behind_a_proxy_an_inner_name_is_refused() {
     let ca = Ca::new();
     let settings = ca.server("apigateway.corp.internal", &["http/1.1"]);
