@@ -6,7 +6,7 @@
 need_lro
 if [ -z "${OPERATIONS_COMPONENT:-}" ]; then
   (cd "$repository" && cargo build --package operations-get --profile block --target wasm32-wasip2)
-  OPERATIONS_COMPONENT=${CARGO_TARGET_DIR:-$repository/target}/wasm32-wasip2/block/operations_get.wasm
+  OPERATIONS_COMPONENT=$target/wasm32-wasip2/block/operations_get.wasm
 fi
 
 work=$(mktemp -d)

@@ -1,11 +1,12 @@
 # What the scripts of adapters source: where the repository is, and commands that are built of it or for it.
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+target=${CARGO_TARGET_DIR:-$repository/target}
 
 # Sets LRO, the repository's own command, where it does not name a built one.
 need_lro() {
   if [ -z "${LRO:-}" ]; then
     (cd "$repository" && cargo build --quiet --release --bin lro)
-    LRO=${CARGO_TARGET_DIR:-$repository/target}/release/lro
+    LRO=$target/release/lro
   fi
   export LRO
 }

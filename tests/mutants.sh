@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Changes src/ in one small place after the other, and prints which of the changes no test notices: the unit tests and
-# the replay of what fuzzing found. Exits with other than 0 where there is one. .cargo/mutants.toml
-# names the files that are left alone, and why. Installs what it needs.
+# the replay of what fuzzing found. Exits with other than 0 where there is one. .cargo/mutants.toml names the files
+# that are left alone, and why. Installs what it needs.
 #
 #   tests/mutants.sh [MODULE...]    # all modules, or src/MODULE.rs alone
 set -euo pipefail

@@ -295,15 +295,15 @@ impl Outgoing {
                 let version = response.version();
                 tracing::debug!(host, status = %response.status(), ?version, ?took, "answer");
             }
-            Err(error) => tracing::debug!(host, %error, ?took, "no answer"),
-        }
-        let not_sent = match &sent {
-            Err(error @ (SendError::Denied(_) | SendError::ConnectionLimit(_))) => {
-                Some(error.to_string())
+            Err(error) => {
+                tracing::debug!(host, %error, ?took, "no answer");
+                if let SendError::Denied(_) | SendError::ConnectionLimit(_) = error {
+                    let not_sent = error.to_string();
+                    self.exchange
+                        .note(|exchange| exchange.not_sent = Some(not_sent));
+                }
             }
-            _ => None,
-        };
-        self.exchange.note(|exchange| exchange.not_sent = not_sent);
+        }
         let response = sent.map_err(wasi_error)?;
         Ok(response.map(|body| body.map_err(wasi_error).boxed_unsync()))
     }
@@ -331,6 +331,7 @@ impl Egress {
         self.exchange.note(|exchange| {
             exchange.attempts += 1;
             exchange.host = Some(host.clone());
+            exchange.not_sent = None;
         });
         let Some(scopes) = allowed else {
             let host = self.network.shared.config.access.redact(host);

@@ -27,6 +27,7 @@ pub struct LoadedBlock {
     shared: Arc<Shared>,
 }
 
+/// An instance that is kept holds its host, which holds what is kept.
 impl Drop for LoadedBlock {
     fn drop(&mut self) {
         self.drop_idle();

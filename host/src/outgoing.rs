@@ -255,7 +255,6 @@ fn head(request: HostOutgoingRequest) -> Result<http::Request<()>, ErrorCode> {
 #[cfg(test)]
 mod tests {
     use std::str::FromStr;
-
     use std::time::Duration;
 
     use http::HeaderValue;
