@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| operations_get_fuzz::retry::check(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| operations_oracles::retry::check(input));

@@ -15,8 +15,8 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 use crate::access::{AccessError, Authorization, Scopes};
 use crate::call::{Call, CallError};
-use crate::connections::{SendError, SendOptions};
 use crate::host::Shared;
+use crate::http::{SendError, SendOptions};
 use crate::manifest::Manifest;
 
 /// The way out of a block, shared by its calls.

@@ -8,7 +8,7 @@ use wasmtime::{
 };
 
 use crate::host::{HostConfig, LoadError};
-use crate::instances::Instances;
+use crate::instance_pool::Instances;
 
 /// What the allocator keeps of an instance's memory for the next one, in bytes, so that a fresh instance
 /// does not spend its time giving pages back to the kernel and getting them again. An ordinary call

@@ -14,16 +14,16 @@ use crate::access::Access;
 use crate::bindings::BlockPre;
 use crate::block::Block;
 use crate::call::CallError;
-use crate::clock::Ticker;
-use crate::connections::{Connections, ConnectionsConfig, ConnectionsError};
-use crate::contract;
 use crate::egress::Network;
 use crate::engine;
-use crate::instances::{BlockNumber, Idle, Instances};
-use crate::loaded::LoadedBlock;
+use crate::epoch_ticker::Ticker;
+use crate::http::{Connections, ConnectionsConfig, ConnectionsError};
+use crate::instance_pool::{BlockNumber, Idle, Instances};
+use crate::loaded_block::LoadedBlock;
 use crate::metrics::Metrics;
-use crate::outgoing;
 use crate::sandbox::Sandbox;
+use crate::validate;
+use crate::wasi_http;
 
 /// How a host is set up. [`Default`] is for an engine with the flows of many customers.
 ///
@@ -150,14 +150,14 @@ pub enum LoadError {
     /// The component was built for another version of the contract.
     #[error(
         "the block was built for version {version} of the contract, and this host runs {}: take the block or the host of the other's version",
-        contract::PACKAGE
+        validate::PACKAGE
     )]
     OtherVersion {
         /// The version that the component exports.
         version: String,
     },
     /// The types of the component's export or imports are not those of the contract.
-    #[error("the types of the block are not those of {}", contract::PACKAGE)]
+    #[error("the types of the block are not those of {}", validate::PACKAGE)]
     OtherContract(#[source] wasmtime::Error),
     /// The manifest describes another block, or contradicts itself.
     #[error("the manifest does not fit its block: {problem}")]
@@ -187,7 +187,7 @@ impl Host {
         let engine = engine::engine(&config)?;
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(LoadError::Engine)?;
-        outgoing::add_to_linker(&mut linker).map_err(LoadError::Engine)?;
+        wasi_http::add_to_linker(&mut linker).map_err(LoadError::Engine)?;
         let ticker = Ticker::start(&engine).map_err(LoadError::Clock)?;
         let connections = Connections::new(config.connections.clone())?;
         let in_flight = Semaphore::new(config.calls_in_flight.get() as usize);
@@ -214,13 +214,13 @@ impl Host {
     ///
     /// [`LoadError`] names what does not fit.
     pub fn load(&self, block: &Block) -> Result<LoadedBlock, LoadError> {
-        contract::manifest(&block.manifest)?;
-        let component = contract::component(&self.shared.engine, &block.component)?;
+        validate::manifest(&block.manifest)?;
+        let component = validate::component(&self.shared.engine, &block.component)?;
         let pre = self
             .linker
             .instantiate_pre(&component)
             .map_err(LoadError::OtherContract)?;
-        contract::types(&pre)?;
+        validate::types(&pre)?;
         let pre = BlockPre::new(pre).map_err(LoadError::OtherContract)?;
         let network = Network::new(self.shared.clone(), &block.manifest);
         Ok(LoadedBlock::new(

@@ -19,43 +19,43 @@
 //! ```
 #![deny(unsafe_code)]
 
-pub mod emulator;
-
 mod access;
 mod bindings;
 mod block;
 mod call;
-mod clock;
-mod connections;
-mod contract;
 mod egress;
 mod engine;
+mod epoch_ticker;
 mod failure;
 mod host;
-mod instances;
-mod loaded;
+mod http;
+mod instance_pool;
+mod loaded_block;
 mod manifest;
 mod metrics;
-mod outgoing;
 mod outputs;
 mod sandbox;
+mod until_done;
+mod validate;
+mod wasi_http;
 
 pub use access::{Access, AccessError, Authorization, Scopes};
 pub use block::Block;
 pub use call::{Call, CallError};
-pub use connections::{
+pub use failure::failure_json;
+pub use host::{Host, HostConfig, LoadError};
+pub use http::{
     ClientIdentity, Connections, ConnectionsConfig, ConnectionsError, Pem, Proxy, Resolve,
     Resolving, SendError, SendOptions, SystemResolver,
 };
-pub use failure::failure_json;
-pub use host::{Host, HostConfig, LoadError};
-pub use instances::{Instances, KEPT_MEMORY};
-pub use loaded::LoadedBlock;
+pub use instance_pool::{Instances, KEPT_MEMORY};
+pub use loaded_block::LoadedBlock;
 pub use manifest::{
     Function, Input, Manifest, Network, Output, Permissions, ReasonEntry, Sample, ServiceOption,
     Setting,
 };
 pub use outputs::{Value, compact, outputs_json, variables};
+pub use until_done::{Backoff, LONGEST_RETRY_AFTER, NotDone};
 
 /// The README's Rust is compiled as a test.
 #[cfg(doctest)]

@@ -10,7 +10,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::call::Call;
 use crate::egress::{Egress, Network};
-use crate::outgoing::Requests;
+use crate::wasi_http::Requests;
 
 /// The world of one instance.
 pub(crate) struct Sandbox {

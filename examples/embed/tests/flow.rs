@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use embed::{Branch, Connection, Engine};
-use operations_host::emulator::{self, Emulator, Running};
+use operations_emulator::{self as emulator, Emulator, Running};
 use operations_host::{Access, Reason};
 
 async fn emulator(run_time: Duration) -> Running {

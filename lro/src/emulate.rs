@@ -1,0 +1,105 @@
+//! `lro emulate`: a server that plays Google's services.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use operations_emulator::{self as emulator, Emulator};
+
+use crate::{Stop, print};
+
+/// Serve operations on loopback, to try the block with no account
+///
+/// operations/error-STATUS gives a failure, for STATUS 400, 401, 403, 404, 409, 429, 500, 501, 503 and
+/// 504; operations/html-404 gives the page of a wrong address.
+#[derive(Args)]
+pub struct Emulate {
+    /// Port on 127.0.0.1; 0 lets the system choose
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    port: u16,
+    /// Serve the JSON files of this folder, each an operation, instead of the three that are built in
+    #[arg(long, value_name = "DIR")]
+    from: Option<PathBuf>,
+}
+
+impl Emulate {
+    /// Serves until Ctrl-C.
+    pub async fn run(self) -> Result<ExitCode, Stop> {
+        let emulator = match &self.from {
+            None => Emulator::builtin(),
+            Some(dir) => Emulator::from_dir(dir).map_err(|error| Stop::usage(error.to_string()))?,
+        };
+        let served: Vec<(Option<&str>, String)> = match self.from {
+            None => emulator::builtin_names()
+                .map(|(service, name)| (Some(service), name.to_owned()))
+                .into(),
+            Some(_) => emulator
+                .names()
+                .map(|name| (None, name.to_owned()))
+                .collect(),
+        };
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+        let running = emulator.bind(address).await.map_err(|error| {
+            Stop::usage(format!(
+                "cannot listen on {address}: {error}; choose another --port, or 0"
+            ))
+        })?;
+        let endpoint = running.endpoint();
+        let count = match served.len() {
+            1 => "1 operation".to_owned(),
+            count => format!("{count} operations"),
+        };
+        print::line(&format!("serving {count} at {endpoint}; Ctrl-C stops\n"))?;
+        for (service, name) in &served {
+            let service = service
+                .map(|service| format!(" --service {service}"))
+                .unwrap_or_default();
+            print::line(&format!(
+                "lro get {}{service} --endpoint {endpoint}",
+                quoted(name)
+            ))?;
+        }
+        running
+            .serve_until(async {
+                // Where Ctrl-C cannot be heard, the process ends by whatever ends it.
+                if tokio::signal::ctrl_c().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            })
+            .await;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// A name as a shell takes it for one word. Control characters, which could act on the terminal, are
+/// shown as `?`.
+fn quoted(name: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./~:@%+,=".contains(c);
+    if name.chars().all(plain) {
+        return name.to_owned();
+    }
+    let shown: String = name
+        .chars()
+        .map(|c| if c.is_control() { '?' } else { c })
+        .collect();
+    format!("'{}'", shown.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_one_word_of_a_shell() {
+        assert_eq!(
+            quoted("projects/p/operations/o-1_a.b~c"),
+            "projects/p/operations/o-1_a.b~c"
+        );
+        assert_eq!(
+            quoted("operations/it's; rm x"),
+            r"'operations/it'\''s; rm x'"
+        );
+        assert_eq!(quoted("operations/\u{1b}[31m"), "'operations/?[31m'");
+    }
+}

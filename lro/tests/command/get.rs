@@ -1,0 +1,417 @@
+//! `lro get`.
+
+use std::fs;
+use std::time::Duration;
+
+use operations_emulator::{self as emulator, Emulator};
+use serde_json::Value;
+
+use crate::{lro, run};
+use testing::server::{Server, closed_port, json};
+use testing::tls::Ca;
+use testing::{CANARY, DONE, authorized_user, token_server};
+
+#[tokio::test]
+async fn the_outputs_as_a_table_and_as_json() {
+    let running = Emulator::builtin_with_run_time(Duration::ZERO)
+        .bind(([127, 0, 0, 1], 0).into())
+        .await
+        .unwrap();
+    let endpoint = running.endpoint();
+    let (_, name) = emulator::builtin_names()[1];
+
+    let table = run(lro(&["get", name, "--endpoint", &endpoint]))
+        .await
+        .with_code(0);
+    assert!(
+        table
+            .stdout
+            .contains("│ error.code                      ┆ 7  "),
+        "{}",
+        table.stdout
+    );
+    assert_eq!(table.stderr, "");
+
+    let json = run(lro(&[
+        "get",
+        name,
+        "--endpoint",
+        &endpoint,
+        "--output",
+        "json",
+    ]))
+    .await
+    .with_code(0);
+    assert_eq!(json.stdout.lines().count(), 1);
+    let outputs: Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(outputs.as_object().unwrap().len(), 11);
+    assert_eq!(
+        (&outputs["name"], &outputs["done"], &outputs["error.code"]),
+        (&name.into(), &true.into(), &7.into())
+    );
+    assert_eq!(json.stderr, "");
+}
+
+#[tokio::test]
+async fn a_failure_is_one_object_on_standard_error_and_the_exit_code_tells_its_kind() {
+    let running = Emulator::builtin()
+        .bind(([127, 0, 0, 1], 0).into())
+        .await
+        .unwrap();
+    let endpoint = running.endpoint();
+    for (name, code, case, reason) in [
+        ("operations/error-403", 1, "permanent", "permission-denied"),
+        ("operations/html-404", 1, "permanent", "wrong-address"),
+        ("operations/error-503", 75, "transient", "unavailable"),
+    ] {
+        let arguments = [
+            "get",
+            name,
+            "--endpoint",
+            &endpoint,
+            "--output",
+            "json",
+            "--max-attempts",
+            "1",
+        ];
+        let ended = run(lro(&arguments)).await.with_code(code);
+        assert_eq!(ended.stdout, "");
+        let failure: Value = serde_json::from_str(&ended.stderr).unwrap();
+        assert_eq!(
+            (&failure["name"], &failure["case"], &failure["reason"]),
+            (&name.into(), &case.into(), &reason.into())
+        );
+    }
+    let nobody = format!("http://{}/v1", closed_port().await);
+    let ended = run(lro(&[
+        "get",
+        "operations/o",
+        "--endpoint",
+        &nobody,
+        "--max-attempts",
+        "1",
+    ]))
+    .await
+    .with_code(75);
+    assert!(
+        ended
+            .stderr
+            .contains("transient: asking again later may help"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[tokio::test]
+async fn verbose_shows_requests_and_neither_the_token_nor_the_name() {
+    let server = Server::always(DONE).await;
+    for arguments in [
+        [
+            "-v",
+            "get",
+            "operations/private",
+            "--endpoint",
+            &server.endpoint(),
+        ],
+        [
+            "get",
+            "operations/private",
+            "--endpoint",
+            &server.endpoint(),
+            "--verbose",
+        ],
+    ] {
+        let mut command = lro(&arguments);
+        command.env("GOOGLE_OAUTH_ACCESS_TOKEN", CANARY);
+        let ended = run(command).await.with_code(0);
+        let answers = ended.stderr.lines().filter(|line| {
+            line.contains("answer") && line.contains("127.0.0.1") && line.contains("200")
+        });
+        assert_eq!(answers.count(), 1, "{}", ended.stderr);
+        assert!(ended.stderr.contains("call ended"), "{}", ended.stderr);
+        assert!(
+            !ended.stderr.contains("operations/private"),
+            "{}",
+            ended.stderr
+        );
+        assert!(!ended.shown().contains(CANARY));
+    }
+    for asked in server.asked() {
+        assert_eq!(asked.all("authorization"), [format!("Bearer {CANARY}")]);
+    }
+}
+
+#[tokio::test]
+async fn the_token_comes_from_the_variable_that_is_named_else_from_the_usual_one() {
+    let server = Server::always(DONE).await;
+    let endpoint = server.endpoint();
+    let mut usual = lro(&["get", "operations/o", "--endpoint", &endpoint]);
+    usual.env("GOOGLE_OAUTH_ACCESS_TOKEN", "usual-token");
+    run(usual).await.with_code(0);
+    let named = || {
+        lro(&[
+            "get",
+            "operations/o",
+            "--endpoint",
+            &endpoint,
+            "--access-token-env",
+            "MY_TOKEN",
+        ])
+    };
+    let mut command = named();
+    command
+        .env("GOOGLE_OAUTH_ACCESS_TOKEN", "usual-token")
+        .env("MY_TOKEN", "my-token\n");
+    run(command).await.with_code(0);
+    let asked = server.asked();
+    assert_eq!(asked[0].all("authorization"), ["Bearer usual-token"]);
+    assert_eq!(asked[1].all("authorization"), ["Bearer my-token"]);
+
+    let unset = run(named()).await.with_code(2);
+    assert!(unset.stderr.contains("MY_TOKEN"), "{}", unset.stderr);
+    let mut unfit = named();
+    unfit.env("MY_TOKEN", format!("Bearer {CANARY}"));
+    let unfit = run(unfit).await.with_code(2);
+    assert!(unfit.stderr.contains("MY_TOKEN"), "{}", unfit.stderr);
+    assert!(!unfit.shown().contains(CANARY));
+    assert_eq!(server.asked().len(), 2);
+}
+
+#[tokio::test]
+async fn credentials_of_a_file_are_asked_for_a_token() {
+    let (server, tokens) = (Server::always(DONE).await, token_server().await);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("credentials.json");
+    let shown = file.to_str().unwrap();
+    let endpoint = server.endpoint();
+    let arguments = [
+        "-v",
+        "get",
+        "operations/o",
+        "--endpoint",
+        &endpoint,
+        "--credentials",
+        shown,
+    ];
+
+    let missing = run(lro(&arguments)).await.with_code(2);
+    assert!(missing.stderr.contains(shown), "{}", missing.stderr);
+    fs::write(&file, "{").unwrap();
+    let torn = run(lro(&arguments)).await.with_code(2);
+    assert!(
+        torn.stderr.contains(shown) && torn.stderr.contains("line 1"),
+        "{}",
+        torn.stderr
+    );
+    assert_eq!(tokens.asked().len() + server.asked().len(), 0);
+
+    fs::write(&file, authorized_user(&tokens.url("/token")).to_string()).unwrap();
+    let ended = run(lro(&arguments)).await.with_code(0);
+    assert_eq!(tokens.asked().len(), 1);
+    assert_eq!(
+        server.the_one().all("authorization"),
+        [format!("Bearer {CANARY}-1")]
+    );
+    assert!(!ended.shown().contains(CANARY));
+
+    let down = format!("http://{}/token", closed_port().await);
+    fs::write(&file, authorized_user(&down).to_string()).unwrap();
+    let ended = run(lro(&arguments)).await.with_code(75);
+    assert!(
+        ended.stderr.contains("could not be reached"),
+        "{}",
+        ended.stderr
+    );
+    assert!(!ended.shown().contains(CANARY));
+    server.the_one();
+}
+
+#[tokio::test]
+async fn two_credentials_are_a_usage_error_and_a_key_alone_is_sent() {
+    let server = Server::always(DONE).await;
+    let endpoint = server.endpoint();
+    let command = || {
+        let mut command = lro(&["get", "operations/o", "--endpoint", &endpoint]);
+        command.env("GOOGLE_API_KEY", "key-canary");
+        command
+    };
+    let mut both = command();
+    both.env("GOOGLE_OAUTH_ACCESS_TOKEN", CANARY);
+    let ended = run(both).await.with_code(2);
+    assert!(
+        ended
+            .stderr
+            .contains("GOOGLE_API_KEY and GOOGLE_OAUTH_ACCESS_TOKEN are both set"),
+        "{}",
+        ended.stderr
+    );
+    assert!(!ended.shown().contains("canary"));
+    assert_eq!(server.seen().accepted, 0);
+
+    // An empty variable is unset.
+    let mut alone = command();
+    alone.env("GOOGLE_OAUTH_ACCESS_TOKEN", "");
+    run(alone).await.with_code(0);
+    let asked = server.the_one();
+    assert_eq!(asked.all("x-goog-api-key"), ["key-canary"]);
+    assert_eq!(asked.all("authorization"), [""; 0]);
+
+    let arguments = [
+        "get",
+        "operations/o",
+        "--access-token-env",
+        "A",
+        "--credentials",
+        "adc",
+    ];
+    run(lro(&arguments)).await.with_code(2);
+}
+
+#[tokio::test]
+async fn no_token_goes_in_the_clear_to_another_machine() {
+    let mut command = lro(&[
+        "get",
+        "operations/o",
+        "--endpoint",
+        "http://service.example/v1",
+    ]);
+    command.env("GOOGLE_OAUTH_ACCESS_TOKEN", CANARY);
+    let ended = run(command).await.with_code(1);
+    assert!(
+        ended.stderr.contains("service.example in the clear"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[tokio::test]
+async fn a_ca_of_ones_own_and_a_client_certificate() {
+    let ca = Ca::new();
+    let open = Server::tls(ca.server("127.0.0.1", &["h2"]), |_, _| async {
+        json(200, DONE)
+    })
+    .await;
+    let closed = Server::tls(ca.server_for_clients("127.0.0.1"), |_, _| async {
+        json(200, DONE)
+    })
+    .await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, content: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, content).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (certificate, key) = ca.issue("client.example");
+    let ca = file("ca.pem", &ca.pem);
+    let (certificate, key) = (file("client.pem", &certificate), file("client.key", &key));
+    let endpoint = |server: &Server| format!("https://{}/v1", server.address);
+
+    let get = |server: &Server, more: &[&str]| {
+        let endpoint = endpoint(server);
+        run(lro(&[
+            &["get", "operations/o", "--endpoint", &endpoint],
+            more,
+        ]
+        .concat()))
+    };
+    let untrusted = get(&open, &[]).await.with_code(1);
+    assert!(
+        untrusted.stderr.contains("certificate is not trusted"),
+        "{}",
+        untrusted.stderr
+    );
+    get(&open, &["--ca", &ca]).await.with_code(0);
+    assert_eq!(open.the_one().version, http::Version::HTTP_2);
+
+    get(&closed, &["--ca", &ca]).await.with_code(1);
+    assert_eq!(closed.asked().len(), 0);
+    get(
+        &closed,
+        &[
+            "--ca",
+            &ca,
+            "--client-cert",
+            &certificate,
+            "--client-key",
+            &key,
+        ],
+    )
+    .await
+    .with_code(0);
+    closed.the_one();
+
+    let bad = file("bad.pem", "not PEM");
+    let missing = folder
+        .path()
+        .join("missing.pem")
+        .to_str()
+        .unwrap()
+        .to_owned();
+    for (arguments, named) in [
+        (&["--ca", &ca, "--ca", &bad][..], &bad),
+        (&["--ca", &missing], &missing),
+        (&["--client-cert", &certificate, "--client-key", &bad], &bad),
+    ] {
+        let ended = get(&open, arguments).await.with_code(2);
+        assert!(ended.stderr.contains(named), "{}", ended.stderr);
+    }
+    get(&open, &["--client-cert", &certificate])
+        .await
+        .with_code(2);
+    open.the_one();
+}
+
+#[tokio::test]
+async fn a_proxy_is_the_environments() {
+    let ca = Ca::new();
+    let host = "apigateway.googleapis.com";
+    let server = Server::tls(ca.server(host, &["http/1.1"]), |_, _| async {
+        json(200, DONE)
+    })
+    .await;
+    let proxy = Server::proxy(server.address).await;
+    let folder = tempfile::tempdir().unwrap();
+    let pem = folder.path().join("ca.pem");
+    fs::write(&pem, &ca.pem).unwrap();
+    let get = |more: &[&str]| {
+        let name = "projects/p/locations/global/operations/o";
+        let mut command = lro(&[&["get", name, "--ca", pem.to_str().unwrap()], more].concat());
+        command.env("HTTPS_PROXY", proxy.url(""));
+        command
+    };
+    run(get(&["--service", host])).await.with_code(0);
+    let tunnel = format!("CONNECT {host}:443 HTTP/1.1");
+    assert_eq!(proxy.the_one().path, tunnel);
+    server.the_one();
+
+    let nobody = closed_port().await;
+    let mut direct = get(&[
+        "--endpoint",
+        &format!("https://{nobody}/v1"),
+        "--max-attempts",
+        "1",
+    ]);
+    direct.env("NO_PROXY", "127.0.0.1");
+    run(direct).await.with_code(75);
+    assert_eq!(proxy.the_one().path, tunnel);
+}
+
+#[tokio::test]
+async fn a_block_that_is_none_is_a_usage_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("block.wasm");
+    let shown = file.to_str().unwrap();
+    let missing = run(lro(&["get", "operations/o", "--block", shown]))
+        .await
+        .with_code(2);
+    assert!(missing.stderr.contains(shown), "{}", missing.stderr);
+    fs::write(&file, b"\0asm\x01\0\0\0").unwrap();
+    let core = run(lro(&["get", "operations/o", "--block", shown]))
+        .await
+        .with_code(2);
+    assert!(
+        core.stderr.contains("core WebAssembly module"),
+        "{}",
+        core.stderr
+    );
+}

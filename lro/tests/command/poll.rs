@@ -1,0 +1,587 @@
+//! `lro poll`.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use crate::{Ended, lro, run};
+use testing::server::{Server, closed_port, error, json};
+use testing::{CANARY, PATIENCE, authorized_user};
+
+/// What a service answers, by the beginning of the operation's id. One that comes `later` is done when it
+/// is asked for the second time, after a pause of the command's.
+async fn service() -> Server {
+    let asked_before = Arc::new(std::sync::Mutex::new(BTreeSet::new()));
+    Server::start(move |_, asked| {
+        let id = asked.id().to_owned();
+        let first = asked_before.lock().unwrap().insert(id.clone());
+        async move {
+            let name = format!("operations/{id}");
+            let done = || {
+                json(
+                    200,
+                    format!(r#"{{"name":"{name}","done":true,"response":{{"id":"{id}"}}}}"#),
+                )
+            };
+            match id.split('-').next().unwrap() {
+                "failed" => json(
+                    200,
+                    format!(
+                        r#"{{"name":"{name}","done":true,"error":{{"code":7,"message":"no"}}}}"#
+                    ),
+                ),
+                "missing" => error(404, "NOT_FOUND", "no such operation"),
+                "moved" => {
+                    let mut reply = json(302, "");
+                    reply
+                        .headers_mut()
+                        .insert("location", "/elsewhere".parse().unwrap());
+                    reply
+                }
+                "secret" => error(401, "UNAUTHENTICATED", "who are you"),
+                "running" => json(200, format!(r#"{{"name":"{name}"}}"#)),
+                "later" if first => json(200, format!(r#"{{"name":"{name}"}}"#)),
+                "busy" if first => error(503, "UNAVAILABLE", "later"),
+                _ => done(),
+            }
+        }
+    })
+    .await
+}
+
+/// A folder with a file of names, and a place for the results.
+struct Files {
+    folder: TempDir,
+}
+
+impl Files {
+    fn with(names: &str) -> Files {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("names"), names).unwrap();
+        Files { folder }
+    }
+
+    fn of(ids: &[String]) -> Files {
+        Files::with(
+            &ids.iter()
+                .map(|id| format!("operations/{id}\n"))
+                .collect::<String>(),
+        )
+    }
+
+    fn names(&self) -> PathBuf {
+        self.folder.path().join("names")
+    }
+
+    fn out(&self) -> PathBuf {
+        self.folder.path().join("out.jsonl")
+    }
+
+    fn written(&self) -> String {
+        fs::read_to_string(self.out()).unwrap()
+    }
+
+    /// To standard output.
+    fn poll(&self, server: &Server, more: &[&str]) -> Command {
+        let (names, endpoint) = (self.names(), server.endpoint());
+        let arguments = [
+            "poll",
+            "--names",
+            names.to_str().unwrap(),
+            "--endpoint",
+            &endpoint,
+        ];
+        lro(&[&arguments[..], more].concat())
+    }
+
+    /// To the file.
+    fn poll_to_out(&self, server: &Server, more: &[&str]) -> Command {
+        let mut command = self.poll(server, more);
+        command.arg("--out").arg(self.out());
+        command
+    }
+}
+
+/// The records in it, each on a whole line; their names, sorted.
+#[track_caller]
+fn names_in(jsonl: &str) -> Vec<String> {
+    let mut names: Vec<String> = records(jsonl)
+        .iter()
+        .map(|record| record["name"].as_str().unwrap().to_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+#[track_caller]
+fn records(jsonl: &str) -> Vec<Value> {
+    assert!(jsonl.is_empty() || jsonl.ends_with('\n'), "{jsonl}");
+    jsonl
+        .lines()
+        .map(|line| serde_json::from_str(line).expect(line))
+        .collect()
+}
+
+fn ids(range: std::ops::Range<usize>) -> Vec<String> {
+    range.map(|number| format!("done-{number:02}")).collect()
+}
+
+fn as_names(ids: &[String]) -> Vec<String> {
+    ids.iter().map(|id| format!("operations/{id}")).collect()
+}
+
+/// Interrupts a command as Ctrl-C does.
+fn interrupt(child: &Child) {
+    let kill = format!("kill -INT {}", child.id());
+    assert!(
+        Command::new("sh")
+            .args(["-c", &kill])
+            .status()
+            .unwrap()
+            .success()
+    );
+}
+
+async fn ended(child: Child) -> Ended {
+    let output = tokio::task::spawn_blocking(move || child.wait_with_output().unwrap());
+    Ended::of(timeout(PATIENCE, output).await.unwrap().unwrap())
+}
+
+/// Waits until a file has so many lines.
+async fn until_lines(file: &Path, lines: usize) {
+    let come = timeout(PATIENCE, async {
+        while fs::read_to_string(file).unwrap_or_default().lines().count() < lines {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    assert!(come.await.is_ok(), "{:?}", fs::read_to_string(file));
+}
+
+#[tokio::test]
+async fn every_operation_is_a_json_line_and_asked_for_once() {
+    let server = service().await;
+    let files = Files::with(
+        "operations/done-a\n\n  operations/done-b \noperations/done-a\r\noperations/later-c",
+    );
+    let ended = run(files.poll(&server, &[])).await.with_code(0);
+    assert_eq!(
+        names_in(&ended.stdout),
+        [
+            "operations/done-a",
+            "operations/done-b",
+            "operations/later-c"
+        ]
+    );
+    for record in records(&ended.stdout) {
+        let record = record.as_object().unwrap();
+        assert_eq!(record.keys().collect::<Vec<_>>(), ["name", "outputs"]);
+        let outputs = record["outputs"].as_object().unwrap();
+        assert_eq!(
+            (outputs.len(), &outputs["done"], &outputs["error"]),
+            (11, &Value::Bool(true), &Value::Null)
+        );
+        assert_eq!(outputs["name"], record["name"]);
+    }
+    // The last one twice.
+    assert_eq!(server.asked().len(), 4);
+    assert_eq!(
+        ended.stderr,
+        "3 of 3 ended: 3 succeeded, 0 failed, 0 could not be had\n"
+    );
+}
+
+#[tokio::test]
+async fn names_come_from_standard_input_too() {
+    let server = service().await;
+    let mut command = lro(&["poll", "--names", "-", "--endpoint", &server.endpoint()]);
+    command.stdin(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(b"operations/done-1\noperations/done-2\n")
+        .unwrap();
+    let ended = ended(child).await.with_code(0);
+    assert_eq!(
+        names_in(&ended.stdout),
+        ["operations/done-1", "operations/done-2"]
+    );
+}
+
+#[tokio::test]
+async fn names_that_cannot_be_read_are_a_usage_error() {
+    let server = service().await;
+    let files = Files::with("");
+    fs::write(files.names(), b"operations/a\noperations/\xff\n").unwrap();
+    let ended = run(files.poll(&server, &[])).await.with_code(2);
+    assert!(
+        ended.stderr.contains("not UTF-8 in line 2"),
+        "{}",
+        ended.stderr
+    );
+    fs::remove_file(files.names()).unwrap();
+    let ended = run(files.poll(&server, &[])).await.with_code(2);
+    assert!(
+        ended.stderr.contains(files.names().to_str().unwrap()),
+        "{}",
+        ended.stderr
+    );
+    run(files.poll(&server, &["--jobs", "0"]))
+        .await
+        .with_code(2);
+}
+
+#[tokio::test]
+async fn no_names_are_done_at_once() {
+    let server = service().await;
+    let ended = run(Files::with("\n").poll(&server, &[])).await.with_code(0);
+    assert_eq!((ended.stdout.as_str(), server.seen().accepted), ("", 0));
+}
+
+#[tokio::test]
+async fn what_is_in_the_file_is_not_asked_again() {
+    let server = service().await;
+    let files = Files::with("operations/done-1\noperations/failed-2\noperations/done-3\n");
+    let first = run(files.poll_to_out(&server, &[])).await.with_code(3);
+    assert_eq!(first.stdout, "");
+    assert_eq!(server.asked().len(), 3);
+    let written = files.written();
+    assert_eq!(records(&written).len(), 3);
+
+    let second = run(files.poll_to_out(&server, &[])).await.with_code(3);
+    assert_eq!(
+        second.stderr,
+        "3 of 3 ended: 2 succeeded, 1 failed, 0 could not be had\n"
+    );
+    assert_eq!(server.asked().len(), 3);
+    assert_eq!(files.written(), written);
+
+    // Names that were added are, and they alone.
+    fs::write(files.names(), "operations/done-4\noperations/done-1\n").unwrap();
+    run(files.poll_to_out(&server, &[])).await.with_code(0);
+    assert_eq!(
+        server.asked()[3..]
+            .iter()
+            .map(|asked| asked.id())
+            .collect::<Vec<_>>(),
+        ["done-4"]
+    );
+    assert!(files.written().starts_with(&written));
+    assert_eq!(records(&files.written()).len(), 4);
+}
+
+#[tokio::test]
+async fn a_last_line_that_was_cut_short_is_asked_for_again() {
+    let server = service().await;
+    let files = Files::of(&ids(0..3));
+    run(files.poll_to_out(&server, &["--jobs", "1"]))
+        .await
+        .with_code(0);
+    let whole = files.written();
+    let lost = records(&whole)[2]["name"].as_str().unwrap().to_owned();
+    for cut in [1, 10, 60] {
+        let before = server.asked().len();
+        fs::write(files.out(), &whole[..whole.len() - cut]).unwrap();
+        run(files.poll_to_out(&server, &[])).await.with_code(0);
+        let asked = server.asked();
+        assert_eq!(asked.len(), before + 1, "cut by {cut}");
+        assert!(lost.ends_with(asked[before].id()));
+        assert_eq!(files.written(), whole, "cut by {cut}");
+    }
+}
+
+#[tokio::test]
+async fn after_ctrl_c_every_line_is_whole_and_the_same_command_does_the_rest() {
+    let gate = Arc::new(Semaphore::new(8));
+    let server = {
+        let gate = gate.clone();
+        Server::start(move |_, asked| {
+            let gate = gate.clone();
+            async move {
+                gate.acquire().await.unwrap().forget();
+                json(
+                    200,
+                    format!(r#"{{"name":"operations/{}","done":true}}"#, asked.id()),
+                )
+            }
+        })
+        .await
+    };
+    let all = ids(0..20);
+    let files = Files::of(&all);
+    let child = files
+        .poll_to_out(&server, &["--jobs", "4"])
+        .spawn()
+        .unwrap();
+    until_lines(&files.out(), 8).await;
+    server.until(|seen| seen.in_flight == 4).await;
+    interrupt(&child);
+    let first = ended(child).await.with_code(130);
+    assert!(first.stderr.contains("8 of 20 ended"), "{}", first.stderr);
+    assert!(
+        first.stderr.contains("interrupted with 12 to go"),
+        "{}",
+        first.stderr
+    );
+    let done = names_in(&files.written());
+    assert_eq!(done.len(), 8);
+
+    let before = server.asked().len();
+    assert_eq!(before, 12, "8, and 4 that were given up");
+    gate.add_permits(20);
+    run(files.poll_to_out(&server, &["--jobs", "4"]))
+        .await
+        .with_code(0);
+    let asked = server.asked();
+    let again: BTreeSet<String> = asked[before..]
+        .iter()
+        .map(|asked| format!("operations/{}", asked.id()))
+        .collect();
+    let rest: BTreeSet<String> = as_names(&all)
+        .into_iter()
+        .filter(|name| !done.contains(name))
+        .collect();
+    assert_eq!((asked.len() - before, again), (12, rest));
+    assert_eq!(names_in(&files.written()), as_names(&all));
+}
+
+#[tokio::test]
+async fn no_more_calls_are_in_flight_than_jobs() {
+    let gate = Arc::new(Semaphore::new(0));
+    let server = Server::gated(&gate).await;
+    let files = Files::of(&ids(0..12));
+    let child = files.poll(&server, &["--jobs", "3"]).spawn().unwrap();
+    server.until(|seen| seen.in_flight == 3).await;
+    gate.add_permits(12);
+    let ended = ended(child).await.with_code(0);
+    assert_eq!(records(&ended.stdout).len(), 12);
+    let seen = server.seen();
+    assert_eq!((seen.asked.len(), seen.peak_in_flight), (12, 3));
+}
+
+#[tokio::test]
+async fn an_operation_that_cannot_be_had_is_a_line_and_exit_code_1() {
+    let server = service().await;
+    let files =
+        Files::with("operations/missing-1\noperations/failed-2\noperations/done-3\nno-operation\n");
+    let ended = run(files.poll(&server, &["--jobs", "1"]))
+        .await
+        .with_code(1);
+    let records = records(&ended.stdout);
+    assert_eq!(records.len(), 4);
+    assert_eq!(records[0]["name"], "operations/missing-1");
+    let failure = &records[0]["failure"];
+    assert_eq!(
+        (&failure["case"], &failure["reason"], &failure["httpStatus"]),
+        (&"permanent".into(), &"not-found".into(), &404.into())
+    );
+    assert_eq!(records[1]["outputs"]["error.code"], 7);
+    assert_eq!(records[3]["failure"]["reason"], "invalid-name");
+    assert_eq!(
+        ended.stderr,
+        "4 of 4 ended: 1 succeeded, 1 failed, 2 could not be had\n"
+    );
+}
+
+#[tokio::test]
+async fn a_transient_failure_is_waited_out() {
+    let server = service().await;
+    let files = Files::with("operations/busy-1\n");
+    let ended = run(files.poll(&server, &["--max-attempts", "1"]))
+        .await
+        .with_code(0);
+    assert_eq!(names_in(&ended.stdout), ["operations/busy-1"]);
+    assert_eq!(server.asked().len(), 2);
+}
+
+#[tokio::test]
+async fn the_deadline_leaves_what_is_running_for_the_next_time() {
+    let server = service().await;
+    // The deadline counts from the start of the command, which compiles the block where no cache has it.
+    run(Files::of(&ids(0..1)).poll(&server, &[]))
+        .await
+        .with_code(0);
+    let files = Files::with("operations/running-1\noperations/done-2\noperations/failed-3\n");
+    let ended = run(files.poll_to_out(&server, &["--deadline", "3s"]))
+        .await
+        .with_code(75);
+    assert_eq!(
+        names_in(&files.written()),
+        ["operations/done-2", "operations/failed-3"]
+    );
+    assert!(ended.stderr.contains("2 of 3 ended"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("1 were not seen done by --deadline"),
+        "{}",
+        ended.stderr
+    );
+    let running = server
+        .asked()
+        .iter()
+        .filter(|asked| asked.id() == "running-1")
+        .count();
+    assert!(running >= 2, "at once and after a second: {running}");
+}
+
+#[tokio::test]
+async fn a_credential_that_is_refused_stops_the_command_and_nothing_is_recorded() {
+    let server = service().await;
+    let all: Vec<String> = (0..20).map(|number| format!("secret-{number}")).collect();
+    let files = Files::of(&all);
+    let mut command = files.poll_to_out(&server, &["--jobs", "2"]);
+    command.env("GOOGLE_OAUTH_ACCESS_TOKEN", CANARY);
+    let ended = run(command).await.with_code(1);
+    assert!(ended.stderr.contains("401"), "{}", ended.stderr);
+    assert!(!ended.shown().contains(CANARY));
+    assert_eq!(files.written(), "");
+    assert!(
+        (1..=2).contains(&server.asked().len()),
+        "{}",
+        server.asked().len()
+    );
+}
+
+#[tokio::test]
+async fn a_name_that_stops_the_command_does_not_act_on_the_terminal() {
+    let server = service().await;
+    let files = Files::of(&["secret-\u{1b}[31m".to_owned()]);
+    let ended = run(files.poll_to_out(&server, &[])).await.with_code(1);
+    assert!(
+        ended.stderr.contains("operations/secret-%1B%5B31m"),
+        "{}",
+        ended.stderr
+    );
+    assert!(!ended.stderr.contains('\u{1b}'), "{:?}", ended.stderr);
+}
+
+#[tokio::test]
+async fn a_name_that_holds_the_token_stops_the_command_and_is_not_shown() {
+    let server = service().await;
+    let files = Files::of(&[CANARY.to_owned()]);
+    let mut command = files.poll_to_out(&server, &[]);
+    command.env("GOOGLE_OAUTH_ACCESS_TOKEN", CANARY);
+    let ended = run(command).await.with_code(1);
+    assert!(
+        ended.stderr.contains("operations/[credential]"),
+        "{}",
+        ended.stderr
+    );
+    assert!(!ended.shown().contains(CANARY), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn a_token_source_that_is_down_is_said_before_anything_is_asked() {
+    let server = service().await;
+    let files = Files::of(&ids(0..3));
+    let credentials = files.folder.path().join("credentials.json");
+    let down = format!("http://{}/token", closed_port().await);
+    fs::write(&credentials, authorized_user(&down).to_string()).unwrap();
+    let command = files.poll_to_out(&server, &["--credentials", credentials.to_str().unwrap()]);
+    let ended = run(command).await.with_code(75);
+    assert!(
+        ended.stderr.contains("could not be reached"),
+        "{}",
+        ended.stderr
+    );
+    assert!(!ended.shown().contains(CANARY));
+    assert_eq!((server.seen().accepted, files.written().as_str()), (0, ""));
+}
+
+#[tokio::test]
+async fn a_service_that_is_mistyped_stops_the_command_and_nothing_is_recorded() {
+    let files = Files::with("operations/a\noperations/b\n");
+    let (names, out) = (files.names(), files.out());
+    let poll = |more: &[&str]| {
+        let names = ["poll", "--names", names.to_str().unwrap()];
+        let out = ["--out", out.to_str().unwrap()];
+        lro(&[&names[..], &out, more].concat())
+    };
+    let ended = run(poll(&["--service", "apigatewy.googleapis.com"])).await;
+    let ended = ended.with_code(1);
+    assert!(ended.stderr.contains("apigatewy"), "{}", ended.stderr);
+    assert_eq!(files.written(), "");
+
+    // In a name it is that name's own.
+    let files = Files::with("//apigatewy.googleapis.com/operations/a\n");
+    let mut command = lro(&["poll", "--names", files.names().to_str().unwrap()]);
+    command.arg("--out").arg(files.out());
+    run(command).await.with_code(1);
+    assert!(
+        files.written().contains("unknown-service"),
+        "{}",
+        files.written()
+    );
+}
+
+#[tokio::test]
+async fn two_commands_do_not_write_one_file() {
+    let gate = Arc::new(Semaphore::new(0));
+    let server = Server::gated(&gate).await;
+    let files = Files::of(&ids(0..2));
+    let first = files.poll_to_out(&server, &[]).spawn().unwrap();
+    server.until(|seen| seen.in_flight == 2).await;
+    let second = run(files.poll_to_out(&server, &[])).await.with_code(2);
+    let shown = files.out().display().to_string();
+    assert!(
+        second.stderr.contains(&shown) && second.stderr.contains("another lro"),
+        "{}",
+        second.stderr
+    );
+    assert_eq!(server.asked().len(), 2);
+    gate.add_permits(2);
+    ended(first).await.with_code(0);
+    assert_eq!(names_in(&files.written()), as_names(&ids(0..2)));
+}
+
+#[tokio::test]
+async fn a_file_of_another_kind_is_not_written_to() {
+    let server = service().await;
+    let files = Files::of(&ids(0..2));
+    fs::write(files.out(), "name,done\noperations/done-00,true\n").unwrap();
+    let ended = run(files.poll_to_out(&server, &[])).await.with_code(2);
+    assert!(ended.stderr.contains("line 1"), "{}", ended.stderr);
+    assert_eq!(files.written(), "name,done\noperations/done-00,true\n");
+    assert_eq!(server.seen().accepted, 0);
+}
+
+#[tokio::test]
+async fn an_address_that_is_wrong_stops_the_command_unless_another_was_right() {
+    let service = service().await;
+    let endpoint = format!("http://{}/v1", service.address);
+    let poll = |files: &Files| {
+        let mut command = lro(&["poll", "--jobs", "1", "--endpoint", &endpoint]);
+        command.arg("--names").arg(files.names());
+        command.arg("--out").arg(files.out());
+        run(command)
+    };
+
+    let first = Files::with("operations/moved\noperations/a\n");
+    poll(&first).await.with_code(1);
+    assert_eq!(fs::read_to_string(first.out()).unwrap(), "");
+
+    let later = Files::with("operations/a\noperations/moved\noperations/b\n");
+    poll(&later).await.with_code(1);
+    let lines = fs::read_to_string(later.out()).unwrap();
+    let ends: Vec<Value> = lines
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["failure"]["reason"].clone())
+        .collect();
+    assert_eq!(ends, [Value::Null, "redirected".into(), Value::Null]);
+}
+
+#[tokio::test]
+async fn more_jobs_than_there_is_room_for_are_a_usage_error() {
+    let ended = run(lro(&["poll", "--names", "-", "--jobs", "20001"])).await;
+    let ended = ended.with_code(2);
+    assert!(ended.stderr.contains("from 1 to 20000"), "{}", ended.stderr);
+}

@@ -1,0 +1,270 @@
+//! Golden cases: a folder of `tests/cases` each, with the answer of the service and what the block
+//! makes of it. A new case is a new folder.
+//!
+//! - `operations/CASE/answer.json`: the body of a 200, served byte for byte. `expected.json`: the eleven
+//!   outputs.
+//! - `failures/CASE/answer.http`: status line, header fields, an empty line, and the body byte for byte.
+//!   Lines of the head may end in LF, and `Content-Length` is added. `expected.json`: the failure, with
+//!   `{endpoint}` for the URL of the server and `{authority}` for its host and port.
+//! - either may have an `input.json`: `{"name": …, "settings": {…}}`. Without one, `operations/o` is
+//!   asked for. Failures are asked for once, unless the settings say otherwise.
+//!
+//! White space between the tokens of `expected.json` does not count; all else does: digits, escapes and
+//! the order of keys. `UPDATE_EXPECTED=1 cargo test golden` writes the files anew: read what it changed.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use operations_host::{Manifest, Outputs, compact, failure_json, outputs_json};
+use serde::Deserialize;
+
+use crate::block::{NAME, ask};
+use crate::server::{Answer, Server};
+
+/// `input.json`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Input {
+    #[serde(default = "default_name")]
+    name: String,
+    #[serde(default)]
+    settings: BTreeMap<String, String>,
+}
+
+fn default_name() -> String {
+    NAME.to_owned()
+}
+
+/// A case that is to be run.
+struct Case {
+    folder: PathBuf,
+    name: String,
+    settings: BTreeMap<String, String>,
+}
+
+impl Case {
+    /// The cases of a kind, of which each has the answer under this file name.
+    fn all(kind: &str, answer: &str) -> Vec<Case> {
+        let kind = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("cases")
+            .join(kind);
+        let mut folders: Vec<PathBuf> = fs::read_dir(kind)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
+        folders.sort();
+        folders
+            .into_iter()
+            .map(|folder| Case::open(folder, answer))
+            .collect()
+    }
+
+    fn open(folder: PathBuf, answer: &str) -> Case {
+        for file in fs::read_dir(&folder).unwrap() {
+            let file = file.unwrap().file_name();
+            let known = [answer, "expected.json", "input.json"];
+            assert!(
+                known.iter().any(|known| file == *known),
+                "{} is none of {known:?}",
+                folder.join(&file).display()
+            );
+        }
+        let input = match fs::read_to_string(folder.join("input.json")) {
+            Ok(text) => text,
+            Err(_) => "{}".to_owned(),
+        };
+        let input: Input = serde_json::from_str(&input)
+            .unwrap_or_else(|error| panic!("{}/input.json: {error}", folder.display()));
+        Case {
+            folder,
+            name: input.name,
+            settings: input.settings,
+        }
+    }
+
+    fn read(&self, file: &str) -> Vec<u8> {
+        let file = self.folder.join(file);
+        fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+    }
+
+    async fn ask(
+        &self,
+        server: &Server,
+    ) -> Result<operations_host::Outputs, operations_host::CallError> {
+        let settings: Vec<(&str, &str)> = self
+            .settings
+            .iter()
+            .map(|(variable, value)| (variable.as_str(), value.as_str()))
+            .collect();
+        ask(server, &self.name, &settings).await
+    }
+
+    /// Compares with `expected.json`, and says what differs.
+    fn compare(&self, actual: &str) -> Option<String> {
+        let file = self.folder.join("expected.json");
+        if env::var_os("UPDATE_EXPECTED").is_some_and(|set| set == "1") {
+            fs::write(&file, indented(actual)).unwrap();
+            return None;
+        }
+        let expected = String::from_utf8(self.read("expected.json")).unwrap();
+        let expected = compact(&expected);
+        (actual != expected).then(|| {
+            format!(
+                "{}\n  expected {expected}\n  actual   {actual}",
+                self.folder.display()
+            )
+        })
+    }
+}
+
+#[tokio::test]
+async fn operations() {
+    let manifest = Manifest::builtin();
+    let mut differences = Vec::new();
+    let cases = Case::all("operations", "answer.json");
+    for case in &cases {
+        let answer = String::from_utf8(case.read("answer.json")).unwrap();
+        let server = Server::always(Answer::operation(&answer)).await;
+        match case.ask(&server).await {
+            Ok(outputs) => {
+                differences.extend(case.compare(&outputs_json(&manifest, &outputs)));
+                for text in texts(&outputs) {
+                    assert!(
+                        answer.contains(text),
+                        "{}: not as it came: {text}",
+                        case.folder.display()
+                    );
+                }
+            }
+            Err(error) => differences.push(format!("{}: {error}", case.folder.display())),
+        }
+    }
+    assert_no_differences(&cases, differences);
+}
+
+/// Every JSON text of the outputs.
+fn texts(outputs: &Outputs) -> impl Iterator<Item = &str> {
+    let objects = [&outputs.error, &outputs.metadata, &outputs.response];
+    let members = outputs
+        .error_details_custom_key_value
+        .iter()
+        .chain([
+            &outputs.metadata_custom_key_value,
+            &outputs.response_custom_key_value,
+        ])
+        .flatten();
+    objects
+        .into_iter()
+        .flatten()
+        .chain(&outputs.error_details)
+        .chain(members.map(|member| &member.value))
+        .map(String::as_str)
+}
+
+#[tokio::test]
+async fn failures() {
+    let mut differences = Vec::new();
+    let mut cases = Case::all("failures", "answer.http");
+    for case in &mut cases {
+        let once = "OPERATIONS_MAX_ATTEMPTS".to_owned();
+        case.settings.entry(once).or_insert_with(|| "1".to_owned());
+        let server = Server::always(Answer::raw(http(&case.read("answer.http")))).await;
+        match case.ask(&server).await {
+            Err(error) => {
+                let actual = failure_json(&error)
+                    .replace(&server.endpoint(), "{endpoint}")
+                    .replace(&server.authority(), "{authority}");
+                differences.extend(case.compare(&actual));
+            }
+            Ok(outputs) => differences.push(format!("{}: {outputs:?}", case.folder.display())),
+        }
+    }
+    assert_no_differences(&cases, differences);
+}
+
+/// An `answer.http` as it goes over the wire.
+fn http(file: &[u8]) -> Vec<u8> {
+    let (separator, head) = [&b"\r\n\r\n"[..], b"\n\n"]
+        .into_iter()
+        .filter_map(|end| {
+            let at = file.windows(end.len()).position(|window| window == end)?;
+            Some((end.len(), &file[..at]))
+        })
+        .min_by_key(|(_, head)| head.len())
+        .expect("an empty line ends the head");
+    let body = &file[head.len() + separator..];
+    let head = std::str::from_utf8(head).expect("the head is ASCII");
+    let mut sent = Vec::new();
+    for line in head.lines() {
+        sent.extend_from_slice(line.as_bytes());
+        sent.extend_from_slice(b"\r\n");
+    }
+    // A 204 and a 304 have no body, and a 204 must not announce one (RFC 9110, section 8.6).
+    let has_no_body = head.starts_with("HTTP/1.1 204") || head.starts_with("HTTP/1.1 304");
+    if !has_no_body {
+        sent.extend_from_slice(format!("Content-Length: {}\r\n", body.len()).as_bytes());
+    }
+    sent.extend_from_slice(b"\r\n");
+    sent.extend_from_slice(body);
+    sent
+}
+
+#[track_caller]
+fn assert_no_differences(cases: &[Case], differences: Vec<String>) {
+    assert!(!cases.is_empty());
+    assert!(
+        differences.is_empty(),
+        "{} of {} cases differ:\n{}",
+        differences.len(),
+        cases.len(),
+        differences.join("\n")
+    );
+}
+
+/// Compact JSON with a line for each member and element.
+fn indented(json: &str) -> String {
+    let mut text = String::new();
+    let mut depth = 0;
+    let (mut in_string, mut escaped) = (false, false);
+    let mut chars = json.chars().peekable();
+    let line = |text: &mut String, depth: usize| {
+        text.push('\n');
+        text.push_str(&"  ".repeat(depth));
+    };
+    while let Some(c) = chars.next() {
+        if in_string {
+            text.push(c);
+            in_string = escaped || c != '"';
+            escaped = !escaped && c == '\\';
+            continue;
+        }
+        match c {
+            '{' | '[' => {
+                text.push(c);
+                if let Some(close) = chars.next_if(|next| matches!(next, '}' | ']')) {
+                    text.push(close);
+                } else {
+                    depth += 1;
+                    line(&mut text, depth);
+                }
+            }
+            '}' | ']' => {
+                depth -= 1;
+                line(&mut text, depth);
+                text.push(c);
+            }
+            ',' => {
+                text.push(c);
+                line(&mut text, depth);
+            }
+            ':' => text.push_str(": "),
+            c => {
+                in_string = c == '"';
+                text.push(c);
+            }
+        }
+    }
+    text.push('\n');
+    text
+}
