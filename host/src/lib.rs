@@ -33,6 +33,7 @@ mod instance_pool;
 mod loaded_block;
 mod manifest;
 mod metrics;
+mod origin;
 mod outputs;
 mod sandbox;
 mod until_done;
