@@ -1,4 +1,4 @@
-//! Turns `catalog/services.tsv` into the static tables that `src/service.rs` searches. A text is stored
+//! Turns `catalog/services.tsv` into the static tables that `src/catalogue.rs` searches. A text is stored
 //! once, and referred to by its index: services share patterns, scopes and versions, and the component
 //! is to stay small.
 
@@ -66,16 +66,16 @@ fn main() {
         let scopes = indices.add(scopes.into_iter().map(|scope| scope_at[scope_end(scope)]));
         writeln!(
             out,
-            "    Service {{ name: {:?}, versions: {}, scopes: {scopes} }},",
+            "    Service {{ label: {:?}, versions: {}, scopes: {scopes} }},",
             label(service),
-            span(versions_count, versions.len())
+            table_range(versions_count, versions.len())
         )
         .unwrap();
         versions_count += versions.len();
         for row in versions {
             writeln!(
                 versions_out,
-                "    Version {{ name: {}, host: {}, prefix: {}, path: Path::{}, patterns: {}, locations: {} }},",
+                "    Version {{ name: {}, host: {}, prefix: {}, template: PathTemplate::{}, patterns: {}, locations: {} }},",
                 version_at[row.version],
                 host_at[other_host(row)],
                 prefix_at[split(row.template).0],
@@ -160,7 +160,7 @@ fn split(template: &str) -> (&str, &'static str) {
             return (prefix, path);
         }
     }
-    panic!("{TABLE}: src/service.rs knows no template of the form {template}");
+    panic!("{TABLE}: src/template.rs knows no template of the form {template}");
 }
 
 /// `apigateway` of `apigateway.googleapis.com`.
@@ -180,7 +180,7 @@ fn other_host<'a>(row: &Row<'a>) -> &'a str {
 
 fn scope_end(scope: &str) -> &str {
     let end = scope.strip_prefix("https://www.googleapis.com/auth/");
-    end.unwrap_or_else(|| panic!("{TABLE}: src/service.rs knows no scope of the form {scope}"))
+    end.unwrap_or_else(|| panic!("{TABLE}: src/catalogue.rs knows no scope of the form {scope}"))
 }
 
 /// Indices into the tables of texts, one run behind the other.
@@ -201,12 +201,12 @@ impl Indices {
         if known.is_none() {
             self.0.extend(&run);
         }
-        span(start, run.len())
+        table_range(start, run.len())
     }
 }
 
-fn span(start: usize, len: usize) -> String {
-    format!("Span {{ start: {start}, len: {len} }}")
+fn table_range(start: usize, len: usize) -> String {
+    format!("TableRange {{ start: {start}, len: {len} }}")
 }
 
 /// Patterns share how they begin and how they end: each is written as a head and a tail of a table,

@@ -1,18 +1,21 @@
 //! What an HTTP answer means: the body of an operation, or a failure.
 
 use crate::bindings::{Failure, Reason, ServiceError};
+use crate::json;
+use crate::message::shortened;
+use crate::operation::NotAnOperation;
 use crate::request::Request;
-use crate::{json, retry, service_error};
+use crate::{retry, service_error};
 
-/// The most that a body may have, in bytes. The README states the memory that this takes.
+/// The largest body, in bytes. The README states the memory that this takes.
 pub const MAX_BODY: usize = 16 * 1024 * 1024;
 
-/// What came back, whole.
+/// A complete answer.
 #[derive(Debug)]
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
-    /// `Content-Encoding`, where there is one; several fields joined by commas (RFC 9110, section 5.2).
+    /// `Content-Encoding`, if there is one; several fields joined by commas (RFC 9110, section 5.2).
     pub content_encoding: Option<String>,
     /// `Retry-After`.
     pub retry_after: Option<String>,
@@ -29,63 +32,82 @@ pub struct Answer {
 /// A failure by the HTTP status, with what the service said.
 pub fn read(request: &Request, answer: Answer) -> Result<Vec<u8>, Failure> {
     let encoding = answer.content_encoding.as_deref().unwrap_or("identity");
-    let readable = encoding
+    let is_readable = encoding
         .split(',')
         .all(|coding| coding.trim().eq_ignore_ascii_case("identity"));
     if answer.status == 200 {
-        if readable {
+        if is_readable {
             return Ok(answer.body);
         }
-        let mut failure = Failure::new(
-            Reason::NotAnOperation,
-            format!(
-                "The answer to {request} has a content encoding that nobody asked for. Check what \
-                 stands between this host and the service."
-            ),
+        let message = format!(
+            "The answer to {request} has a content encoding that nobody asked for. Check what stands \
+             between this host and the service."
         );
-        failure.http_status = Some(200);
-        return Err(failure);
+        return Err(Failure {
+            http_status: Some(200),
+            ..Failure::new(Reason::NotAnOperation, message)
+        });
     }
-    let error = if readable {
+    let error = if is_readable {
         service_error::parse(&answer.body, answer.status)
     } else {
         None
     };
     let reason = reason(answer.status, error.as_ref(), &answer.body);
-    let said = said(request, &answer, error.as_ref());
+    let words = words(request, &answer, error.as_ref());
     // A service's words mostly end with a full stop of their own.
-    let end = if said.ends_with(".”") { "" } else { "." };
+    let end = if words.ends_with(".”") { "" } else { "." };
     let what_to_do = what_to_do(request, &reason, answer.status, error.as_ref());
-    let message = format!("{request} was answered with {said}{end} {what_to_do}");
-    let asked = answer.retry_after.as_deref();
-    let asked = asked.and_then(|text| retry::retry_after_ms(text, answer.date.as_deref()));
-    let info = error.as_ref().and_then(ServiceError::retry_delay);
-    let info = info.and_then(|delay| retry::duration_ms(&delay));
+    let message = format!("{request} was answered with {words}{end} {what_to_do}");
+    let by_header = answer.retry_after.as_deref();
+    let by_header = by_header.and_then(|text| retry::retry_after_ms(text, answer.date.as_deref()));
+    let by_detail = error.as_ref().and_then(ServiceError::retry_delay);
+    let by_detail = by_detail.and_then(|delay| retry::duration_ms(&delay));
     Err(Failure {
         http_status: Some(answer.status),
-        retry_after_ms: asked.max(info),
+        retry_after_ms: by_header.max(by_detail),
         service_error: error,
         ..Failure::new(reason, message)
     })
 }
 
+/// The failure for a 200 whose body cannot be read as a `google.longrunning.Operation`.
+pub fn not_an_operation(request: &Request, why: NotAnOperation) -> Failure {
+    let why = why.redacted(|words| request.redact(words));
+    let message = match why.reason {
+        Reason::TooLarge => {
+            format!(
+                "The answer to {request} is too large: {why}. This block cannot read such an operation."
+            )
+        }
+        _ => format!(
+            "The answer to {request} is no google.longrunning.Operation: {why}. Check that the \
+             service and the name are those of an AIP-151 operation."
+        ),
+    };
+    Failure {
+        http_status: Some(200),
+        ..Failure::new(why.reason, message)
+    }
+}
+
 /// The contract's table of answers.
 fn reason(status: u16, error: Option<&ServiceError>, body: &[u8]) -> Reason {
     match status {
-        // Nobody asked for another protocol, and an answer never came.
+        // Nobody asked for another protocol, and no answer followed.
         ..=199 => Reason::ConnectionLost,
         201..=299 => Reason::NotAnOperation,
         300..=399 => Reason::Redirected,
         401 => Reason::Unauthenticated,
         403 => Reason::PermissionDenied,
-        // The API answers in JSON; the front end, which knows no such host or path, does not.
+        // The API answers in JSON; the front end, which does not know the host or path, does not.
         404 if error.is_none() && !is_json(body) => Reason::WrongAddress,
         404 | 410 => Reason::NotFound,
         408 => Reason::Timeout,
         409 if error.is_some_and(|error| error.status == "ABORTED") => Reason::Aborted,
         429 => Reason::QuotaExceeded,
         502..=504 => Reason::Unavailable,
-        // What is no status is read as the class that 500 stands for (RFC 9110, section 15).
+        // A number that is not a status is read as a 500 (RFC 9110, section 15).
         500.. => Reason::ServiceFault,
         _ => Reason::Rejected,
     }
@@ -96,23 +118,20 @@ fn is_json(body: &[u8]) -> bool {
 }
 
 /// The status and the service's words, as the middle of a sentence.
-fn said(request: &Request, answer: &Answer, error: Option<&ServiceError>) -> String {
+fn words(request: &Request, answer: &Answer, error: Option<&ServiceError>) -> String {
     let status = answer.status;
-    // A name of `google.rpc.Code`, as a rule.
+    // Usually a name of `google.rpc.Code`.
     let name = error.map(|error| shortened(&request.redact(&error.status), 100));
     let name = name.unwrap_or_default();
     match error {
         Some(error) if error.message.is_empty() => format!("{status} {name}"),
         Some(error) => format!(
             "{status} {name} and says {}",
-            excerpt(&request.redact(&error.message))
+            excerpt(request, &error.message)
         ),
         None if answer.body.is_empty() => format!("{status} and no readable body"),
         None => match title(&answer.body) {
-            Some(title) => format!(
-                "{status} and a page titled {}",
-                excerpt(&request.redact(&title))
-            ),
+            Some(title) => format!("{status} and a page titled {}", excerpt(request, &title)),
             None => format!(
                 "{status} and {} bytes that hold no error object",
                 answer.body.len()
@@ -121,22 +140,14 @@ fn said(request: &Request, answer: &Answer, error: Option<&ServiceError>) -> Str
     }
 }
 
-/// The service's words at a length that a message can carry; `service-error` has them whole.
-fn excerpt(words: &str) -> String {
-    format!("“{}”", shortened(words, 500))
+/// The service's words, at a length that a message can carry; `service-error` has all of them.
+fn excerpt(request: &Request, words: &str) -> String {
+    format!("“{}”", shortened(&request.redact(words), 500))
 }
 
-/// At most so many characters, and a sign that there are more.
-fn shortened(words: &str, most: usize) -> String {
-    match words.char_indices().nth(most) {
-        Some((cut, _)) => format!("{}…", &words[..cut]),
-        None => words.to_owned(),
-    }
-}
-
-/// The title of an HTML page: all that its words for people amount to.
+/// The title of an HTML page: the only words in it for people.
 fn title(body: &[u8]) -> Option<String> {
-    let page = String::from_utf8_lossy(&body[..body.len().min(4096)]).into_owned();
+    let page = String::from_utf8_lossy(&body[..body.len().min(4096)]);
     let (_, rest) = page.split_once("<title>")?;
     let (title, _) = rest.split_once("</title>")?;
     Some(title.trim().to_owned())
@@ -157,7 +168,7 @@ fn what_to_do(
             "Redirects are not followed: set OPERATIONS_ENDPOINT to the address that serves the API."
         }
         Reason::Unauthenticated => "Get a new access token, or have the host add one.",
-        Reason::PermissionDenied => return how_to_be_permitted(request, error),
+        Reason::PermissionDenied => return how_to_get_permission(request, error),
         Reason::WrongAddress => return wrong_address(request),
         Reason::NotFound => return not_found(request),
         Reason::Timeout => "The service waited too long for the request: try again.",
@@ -177,7 +188,7 @@ fn what_to_do(
     text.to_owned()
 }
 
-fn how_to_be_permitted(request: &Request, error: Option<&ServiceError>) -> String {
+fn how_to_get_permission(request: &Request, error: Option<&ServiceError>) -> String {
     let reason = error.and_then(ServiceError::info_reason);
     match reason.as_deref() {
         Some("ACCESS_TOKEN_SCOPE_INSUFFICIENT") => match request.service {
@@ -196,7 +207,7 @@ fn how_to_be_permitted(request: &Request, error: Option<&ServiceError>) -> Strin
             match error.and_then(|error| error.info_metadata("activationUrl")) {
                 Some(url) => format!(
                     "Enable the API at {} and wait a few minutes.",
-                    excerpt(&request.redact(&url))
+                    excerpt(request, &url)
                 ),
                 None => "Enable the API in the project and wait a few minutes.".to_owned(),
             }
@@ -221,7 +232,7 @@ fn not_found(request: &Request) -> String {
     let mut text = "There is no such operation, or it has expired (services keep one for about 30 \
                     days): check the name and the service."
         .to_owned();
-    let patterns = request.patterns_it_misses();
+    let patterns = request.unmatched_patterns();
     if !patterns.is_empty() {
         text.push_str(&format!(
             " The name fits none of the patterns that the service publishes: {}.",
@@ -235,6 +246,7 @@ fn not_found(request: &Request) -> String {
 mod tests {
     use super::*;
     use crate::name::Name;
+    use crate::operation::Operation;
     use crate::settings::Settings;
 
     const NAME: &str = "projects/p/locations/global/operations/o";
@@ -255,8 +267,8 @@ mod tests {
         }
     }
 
-    /// What the message of an answer says behind what was asked.
-    fn told(request: &Request, status: u16, body: &str) -> String {
+    /// What the message of an answer says after the request.
+    fn said(request: &Request, status: u16, body: &str) -> String {
         let failure = read(request, answer(status, body)).unwrap_err();
         let asked = format!("{request} was answered with ");
         failure.message.strip_prefix(&asked).unwrap().to_owned()
@@ -329,48 +341,48 @@ mod tests {
             (700, "The service failed: try again later."),
         ] {
             assert_eq!(
-                told(&apigateway(), status, ""),
+                said(&apigateway(), status, ""),
                 none(status) + what_to_do,
                 "{status}"
             );
         }
         let aborted = r#"{"error":{"status":"ABORTED"}}"#;
         assert_eq!(
-            told(&apigateway(), 409, aborted),
+            said(&apigateway(), 409, aborted),
             "409 ABORTED. Another request was in the way: try again."
         );
     }
 
     #[test]
-    fn a_version_that_the_endpoint_has_is_told_as_that() {
+    fn the_version_of_an_endpoint_is_named_as_that() {
         let request = request(
             "operations/o",
             &[("OPERATIONS_ENDPOINT", "https://h.example/v9")],
         );
-        assert!(told(&request, 404, "").contains(
+        assert!(said(&request, 404, "").contains(
             "The host h.example, the version in OPERATIONS_ENDPOINT or the path /v9/operations/o"
         ));
     }
 
     #[test]
-    fn a_name_that_fits_no_pattern_is_told_which_there_are() {
+    fn a_not_found_lists_the_patterns_that_the_name_does_not_match() {
         let service = "apigateway.googleapis.com/v1";
         let request = request("operations/o", &[("OPERATIONS_SERVICE", service)]);
-        let patterns = request.patterns_it_misses();
+        let patterns = request.unmatched_patterns();
         assert!(!patterns.is_empty());
         let end = format!(
             " The name fits none of the patterns that the service publishes: {}.",
             patterns.join(", ")
         );
-        assert!(told(&request, 404, "{}").ends_with(&end));
+        assert!(said(&request, 404, "{}").ends_with(&end));
     }
 
     #[test]
-    fn the_service_is_quoted_as_far_as_a_message_can() {
+    fn the_service_is_quoted_up_to_a_limit() {
         let message = |words: &str| format!(r#"{{"error":{{"status":"S","message":"{words}"}}}}"#);
         let quoted = |body: &str| {
-            let told = told(&apigateway(), 400, body);
-            told.split_once(" The service").unwrap().0.to_owned()
+            let said = said(&apigateway(), 400, body);
+            said.split_once(" The service").unwrap().0.to_owned()
         };
         assert_eq!(quoted(&message("words")), "400 S and says “words”.");
         assert_eq!(
@@ -397,44 +409,98 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_permitted_is_told_with_what_would_permit_it() {
+    fn a_403_says_how_to_get_the_permission() {
         let info = |reason: &str, rest: &str| {
             format!(
                 r#"{{"error":{{"status":"PERMISSION_DENIED","details":[{{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"{reason}"{rest}}}]}}}}"#
             )
         };
-        let told = |request: &Request, body: &str| {
-            let told = told(request, 403, body);
-            let words = told.strip_prefix("403 PERMISSION_DENIED. ").unwrap();
+        let advice = |request: &Request, body: &str| {
+            let said = said(request, 403, body);
+            let words = said.strip_prefix("403 PERMISSION_DENIED. ").unwrap();
             words.to_owned()
         };
         let scope = info("ACCESS_TOKEN_SCOPE_INSUFFICIENT", "");
         assert_eq!(
-            told(&apigateway(), &scope),
+            advice(&apigateway(), &scope),
             "Get a token with one of the scopes https://www.googleapis.com/auth/cloud-platform."
         );
-        // Neither a service of one's own nor this one has scopes in the catalogue.
+        // Neither an unknown service nor this one has scopes in the catalogue.
         for setting in [
             ("OPERATIONS_ENDPOINT", "https://h.example/v1"),
             ("OPERATIONS_SERVICE", "checks.googleapis.com"),
         ] {
             assert_eq!(
-                told(&request("operations/o", &[setting]), &scope),
+                advice(&request("operations/o", &[setting]), &scope),
                 "Get a token with a scope that the service's documentation of operations.get names."
             );
         }
         assert_eq!(
-            told(&apigateway(), &info("SERVICE_DISABLED", "")),
+            advice(&apigateway(), &info("SERVICE_DISABLED", "")),
             "Enable the API in the project and wait a few minutes."
         );
         let url = r#","metadata":{"activationUrl":"https://a.example/enable"}"#;
         assert_eq!(
-            told(&apigateway(), &info("SERVICE_DISABLED", url)),
+            advice(&apigateway(), &info("SERVICE_DISABLED", url)),
             "Enable the API at “https://a.example/enable” and wait a few minutes."
         );
         assert_eq!(
-            told(&apigateway(), &info("OTHER", "")),
+            advice(&apigateway(), &info("OTHER", "")),
             "Grant the caller the permission to get this operation."
+        );
+    }
+
+    fn refusal(request: &Request, body: &str) -> Failure {
+        let why = Operation::parse(body.as_bytes()).unwrap_err();
+        not_an_operation(request, why)
+    }
+
+    #[test]
+    fn a_body_that_is_not_an_operation_is_a_failure_that_says_why() {
+        let failure = refusal(&apigateway(), "[]");
+        assert_eq!(failure.reason, Reason::NotAnOperation);
+        assert_eq!(failure.http_status, Some(200));
+        assert_eq!(
+            failure.message,
+            format!(
+                "The answer to {} is no google.longrunning.Operation: it is not an object. Check that \
+                 the service and the name are those of an AIP-151 operation.",
+                apigateway()
+            )
+        );
+    }
+
+    #[test]
+    fn an_operation_with_too_many_members_is_still_called_an_operation() {
+        let body = format!(
+            r#"{{"metadata":{{{}"a":1}}}}"#,
+            r#""a":1,"#.repeat(1_000_000)
+        );
+        let failure = refusal(&apigateway(), &body);
+        assert_eq!(failure.reason, Reason::TooLarge);
+        assert_eq!(
+            failure.message,
+            format!(
+                "The answer to {} is too large: its metadata has over 1000000 members or elements. \
+                 This block cannot read such an operation.",
+                apigateway()
+            )
+        );
+    }
+
+    #[test]
+    fn a_credential_in_a_key_is_redacted_before_the_key_is_cut() {
+        let token = "not-a-real-token-0123456789";
+        let request = request("operations/o", &[("GOOGLE_OAUTH_ACCESS_TOKEN", token)]);
+        let key = format!("{}{token}", "k".repeat(80));
+        let failure = refusal(
+            &request,
+            &format!(r#"{{"metadata":{{"{key}":1,"{key}":2}}}}"#),
+        );
+        assert!(
+            failure.message.contains("kkk[credential]\" twice"),
+            "{}",
+            failure.message
         );
     }
 }

@@ -1,5 +1,5 @@
 //! What `wit/world.wit` means in Rust, generated. The types of the interface are the types of the
-//! whole crate: nothing is said twice.
+//! whole crate: nothing is defined twice.
 
 // The canonical ABI moves memory by pointers; the rest of the crate denies unsafe code.
 #![allow(unsafe_code, missing_docs, clippy::all)]
@@ -16,9 +16,3 @@ pub use exports::blocks::google_longrunning::operations::{
 
 #[cfg(target_family = "wasm")]
 pub use exports::blocks::google_longrunning::operations::Guest;
-
-#[cfg(target_family = "wasm")]
-export!(Block with_types_in self);
-
-#[cfg(target_family = "wasm")]
-use crate::Block;

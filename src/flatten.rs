@@ -5,10 +5,10 @@ use std::borrow::Cow;
 use crate::bindings::{Member, Outputs};
 use crate::operation::{Object, Operation};
 
-/// Flattens an operation. `requested` is the relative name that was asked for, which stands in for
-/// the name of an answer that has none.
+/// Flattens an operation. `requested` is the relative name that was asked for: it is the output `name`
+/// if the answer has none.
 ///
-/// Each text is copied once, into its output; none is made.
+/// Each text is copied once, into its output; none is rebuilt.
 pub fn flatten(operation: Operation, requested: &str) -> Outputs {
     let (error, error_code, error_message, details) = match operation.error {
         None => (None, None, None, Vec::new()),
@@ -47,9 +47,9 @@ fn members(object: Object) -> Vec<Member> {
     object
         .members
         .into_iter()
-        .map(|(key, value)| Member {
-            key: key.into_owned(),
-            value: value.to_owned(),
+        .map(|member| Member {
+            key: member.key.into_owned(),
+            value: member.value.to_owned(),
         })
         .collect()
 }
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn every_text_is_the_one_that_came() {
+    fn every_text_is_copied_exactly() {
         let outputs = flat(
             r#"{ "name" : "operations/o\u0021", "done" : true,
                  "metadata" : { "@type": "t", "b" : 9007199254740993, "a": 1.000 , "\u0063" : [ 1, 2 ] },

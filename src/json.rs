@@ -10,8 +10,14 @@ use std::fmt;
 
 use serde::de::IgnoredAny;
 
-/// A member of an object: its key, decoded, and the text of its value.
-pub type Member<'a> = (Cow<'a, str>, &'a str);
+/// A member of an object.
+#[derive(Debug, PartialEq)]
+pub struct Member<'a> {
+    /// Decoded.
+    pub key: Cow<'a, str>,
+    /// The exact text.
+    pub value: &'a str,
+}
 
 /// The most members that an object, or elements that an array, may have. A million of them take some
 /// 100 MB on their way out; an engine would end such a call without a word.
@@ -19,81 +25,92 @@ pub const MAX_PARTS: usize = 1_000_000;
 
 /// Why a text could not be taken apart.
 #[derive(Debug, PartialEq)]
-pub enum Fault {
+pub enum Error {
     /// It is of another type than was asked for.
     OtherType,
     /// It ends before its value does.
     Ends,
-    /// It breaks the grammar of RFC 8259 in the value that begins at this byte, or behind it.
+    /// It breaks the grammar of RFC 8259 in the value that begins at this byte, or after it.
     Syntax(usize),
     /// It has more than [`MAX_PARTS`] members or elements.
     TooMany,
-    /// A key or string has half of a surrogate pair: legal JSON (RFC 8259, section 8.2), but no text.
+    /// A key or string has half of a surrogate pair: legal JSON (RFC 8259, section 8.2), but not text.
     LoneSurrogate,
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for Error {
     /// As the end of a sentence that begins with what was read.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Fault::OtherType => f.write_str("is of another type"),
-            Fault::Ends => f.write_str("is not JSON: it ends in the middle"),
-            Fault::Syntax(at) => write!(f, "is not JSON, at byte {at} or in the value there"),
-            Fault::TooMany => write!(f, "has over {MAX_PARTS} members or elements"),
-            Fault::LoneSurrogate => f.write_str("has a lone surrogate in a key or string"),
+            Error::OtherType => f.write_str("is of another type"),
+            Error::Ends => f.write_str("is not JSON: it ends in the middle"),
+            Error::Syntax(at) => write!(f, "is not JSON, at byte {at} or in the value there"),
+            Error::TooMany => write!(f, "has over {MAX_PARTS} members or elements"),
+            Error::LoneSurrogate => f.write_str("has a lone surrogate in a key or string"),
         }
     }
 }
 
-/// The members of the object that `text` is, in order. A key given twice is there twice.
+/// The members of the object in `text`, in order. A key given twice is there twice.
 ///
 /// # Errors
 ///
-/// [`Fault`], `OtherType` where it is no object.
-pub fn members(text: &str) -> Result<Vec<Member<'_>>, Fault> {
+/// `OtherType` if it is not an object; any other [`Error`] if it cannot be read.
+pub fn members(text: &str) -> Result<Vec<Member<'_>>, Error> {
     let mut reader = Reader::open(text, b'{', b'}')?;
     let mut members = Vec::new();
     while reader.has_next()? {
         if members.len() == MAX_PARTS {
-            return Err(Fault::TooMany);
+            return Err(Error::TooMany);
         }
         let key = reader.value()?;
         if !key.starts_with('"') {
-            return Err(reader.fault());
+            return Err(reader.syntax_error());
         }
         reader.expect(b':')?;
-        members.push((string(key)?, reader.value()?));
+        members.push(Member {
+            key: string(key)?,
+            value: reader.value()?,
+        });
     }
     Ok(members)
 }
 
-/// The elements of the array that `text` is.
+/// The first value that is given for `key` and is not `null`.
+pub fn first<'a>(members: &[Member<'a>], key: &str) -> Option<&'a str> {
+    members
+        .iter()
+        .find(|member| member.key == key && member.value != "null")
+        .map(|member| member.value)
+}
+
+/// The elements of the array in `text`.
 ///
 /// # Errors
 ///
-/// [`Fault`], `OtherType` where it is no array.
-pub fn elements(text: &str) -> Result<Vec<&str>, Fault> {
+/// `OtherType` if it is not an array; any other [`Error`] if it cannot be read.
+pub fn elements(text: &str) -> Result<Vec<&str>, Error> {
     let mut reader = Reader::open(text, b'[', b']')?;
     let mut elements = Vec::new();
     while reader.has_next()? {
         if elements.len() == MAX_PARTS {
-            return Err(Fault::TooMany);
+            return Err(Error::TooMany);
         }
         elements.push(reader.value()?);
     }
     Ok(elements)
 }
 
-/// The string that `text` is, decoded; borrowed where it has no escape.
+/// The string in `text`, decoded; borrowed if it has no escape.
 ///
 /// # Errors
 ///
-/// `OtherType` where it is no string, `LoneSurrogate` where no text can hold it.
-pub fn string(text: &str) -> Result<Cow<'_, str>, Fault> {
+/// `OtherType` if it is not a string, `LoneSurrogate` if no text can hold it.
+pub fn string(text: &str) -> Result<Cow<'_, str>, Error> {
     let inner = text
         .strip_prefix('"')
         .and_then(|text| text.strip_suffix('"'))
-        .ok_or(Fault::OtherType)?;
+        .ok_or(Error::OtherType)?;
     if !inner.contains('\\') {
         return Ok(Cow::Borrowed(inner));
     }
@@ -101,7 +118,7 @@ pub fn string(text: &str) -> Result<Cow<'_, str>, Fault> {
     let mut rest = inner;
     while let Some(at) = rest.find('\\') {
         decoded.push_str(&rest[..at]);
-        let escape = rest[at + 1..].chars().next().ok_or(Fault::Ends)?;
+        let escape = rest[at + 1..].chars().next().ok_or(Error::Ends)?;
         rest = &rest[at + 1 + escape.len_utf8()..];
         decoded.push(match escape {
             'b' => '\u{8}',
@@ -118,7 +135,7 @@ pub fn string(text: &str) -> Result<Cow<'_, str>, Fault> {
     Ok(Cow::Owned(decoded))
 }
 
-/// Whether `text` is one JSON value, of whatever type.
+/// Whether `text` is one JSON value, of any type.
 pub fn is_value(text: &str) -> bool {
     let mut reader = Reader {
         text,
@@ -129,27 +146,27 @@ pub fn is_value(text: &str) -> bool {
     reader.value().is_ok() && reader.end().is_ok()
 }
 
-/// The character of a `\u` escape, whose digits `rest` begins with: one UTF-16 unit, or two with the
-/// escape of the second right behind it.
-fn escaped_char(rest: &mut &str) -> Result<char, Fault> {
+/// The character of a `\u` escape, whose digits `rest` begins with: one UTF-16 unit, or two if the
+/// escape of the second follows directly.
+fn escaped_char(rest: &mut &str) -> Result<char, Error> {
     let first = utf16_unit(rest)?;
     let code = if (0xd800..0xdc00).contains(&first) {
-        *rest = rest.strip_prefix("\\u").ok_or(Fault::LoneSurrogate)?;
+        *rest = rest.strip_prefix("\\u").ok_or(Error::LoneSurrogate)?;
         let second = utf16_unit(rest)?;
         if !(0xdc00..0xe000).contains(&second) {
-            return Err(Fault::LoneSurrogate);
+            return Err(Error::LoneSurrogate);
         }
         0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00)
     } else {
         first
     };
-    char::from_u32(code).ok_or(Fault::LoneSurrogate)
+    char::from_u32(code).ok_or(Error::LoneSurrogate)
 }
 
-fn utf16_unit(rest: &mut &str) -> Result<u32, Fault> {
-    let (digits, behind) = rest.split_at_checked(4).ok_or(Fault::Ends)?;
-    *rest = behind;
-    u32::from_str_radix(digits, 16).map_err(|_| Fault::LoneSurrogate)
+fn utf16_unit(rest: &mut &str) -> Result<u32, Error> {
+    let (digits, after) = rest.split_at_checked(4).ok_or(Error::Ends)?;
+    *rest = after;
+    u32::from_str_radix(digits, 16).map_err(|_| Error::LoneSurrogate)
 }
 
 /// Reads the text of an object or array from its first value to its end.
@@ -161,7 +178,7 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn open(text: &'a str, open: u8, close: u8) -> Result<Reader<'a>, Fault> {
+    fn open(text: &'a str, open: u8, close: u8) -> Result<Reader<'a>, Error> {
         let mut reader = Reader {
             text,
             at: 0,
@@ -169,18 +186,18 @@ impl<'a> Reader<'a> {
             first: true,
         };
         match reader.peek() {
-            None => Err(Fault::Ends),
+            None => Err(Error::Ends),
             Some(byte) if byte == open => {
                 reader.at += 1;
                 Ok(reader)
             }
-            // It may be JSON all the same, or no JSON at all.
-            Some(_) if is_value(text) => Err(Fault::OtherType),
-            Some(_) => Err(reader.fault()),
+            // It is JSON of another type, or not JSON at all.
+            Some(_) if is_value(text) => Err(Error::OtherType),
+            Some(_) => Err(reader.syntax_error()),
         }
     }
 
-    /// The next byte that is no white space.
+    /// The next byte that is not white space.
     fn peek(&mut self) -> Option<u8> {
         let rest = &self.text.as_bytes()[self.at..];
         self.at += rest
@@ -190,19 +207,19 @@ impl<'a> Reader<'a> {
         self.text.as_bytes().get(self.at).copied()
     }
 
-    fn expect(&mut self, byte: u8) -> Result<(), Fault> {
+    fn expect(&mut self, byte: u8) -> Result<(), Error> {
         match self.peek() {
-            None => Err(Fault::Ends),
+            None => Err(Error::Ends),
             Some(next) if next == byte => {
                 self.at += 1;
                 Ok(())
             }
-            Some(_) => Err(self.fault()),
+            Some(_) => Err(self.syntax_error()),
         }
     }
 
-    /// Whether another value follows; behind the last one the text must end.
-    fn has_next(&mut self) -> Result<bool, Fault> {
+    /// Whether another value follows; after the last one the text must end.
+    fn has_next(&mut self) -> Result<bool, Error> {
         let first = std::mem::replace(&mut self.first, false);
         if self.peek() == Some(self.close) {
             self.at += 1;
@@ -215,32 +232,32 @@ impl<'a> Reader<'a> {
     }
 
     /// The next value: checked, and skipped.
-    fn value(&mut self) -> Result<&'a str, Fault> {
+    fn value(&mut self) -> Result<&'a str, Error> {
         if self.peek().is_none() {
-            return Err(Fault::Ends);
+            return Err(Error::Ends);
         }
         let rest = &self.text[self.at..];
         let mut values = serde_json::Deserializer::from_str(rest).into_iter::<IgnoredAny>();
         match values.next() {
             Some(Ok(IgnoredAny)) => {}
-            Some(Err(error)) if error.is_eof() => return Err(Fault::Ends),
-            Some(Err(_)) => return Err(self.fault()),
-            None => return Err(Fault::Ends),
+            Some(Err(error)) if error.is_eof() => return Err(Error::Ends),
+            Some(Err(_)) => return Err(self.syntax_error()),
+            None => return Err(Error::Ends),
         }
         let value = &rest[..values.byte_offset()];
         self.at += value.len();
         Ok(value)
     }
 
-    fn end(&mut self) -> Result<(), Fault> {
+    fn end(&mut self) -> Result<(), Error> {
         match self.peek() {
             None => Ok(()),
-            Some(_) => Err(self.fault()),
+            Some(_) => Err(self.syntax_error()),
         }
     }
 
-    fn fault(&self) -> Fault {
-        Fault::Syntax(self.at)
+    fn syntax_error(&self) -> Error {
+        Error::Syntax(self.at)
     }
 }
 
@@ -253,13 +270,17 @@ mod tests {
         let text = " {\"b\" : 1.00 ,\"a\\u0062\":{ \"x\": [] },\"b\":\"\\n\"} ";
         let expected = [("b", "1.00"), ("ab", "{ \"x\": [] }"), ("b", "\"\\n\"")];
         let read = members(text).unwrap();
-        assert!(
-            read.iter()
-                .map(|(key, value)| (&**key, *value))
-                .eq(expected)
-        );
+        let read = read.iter().map(|member| (&*member.key, member.value));
+        assert!(read.eq(expected));
         assert_eq!(members("{}").unwrap(), []);
         assert_eq!(members("{ }").unwrap(), []);
+    }
+
+    #[test]
+    fn the_first_value_that_is_not_null_counts() {
+        let members = members(r#"{"a":null,"b":0,"a":1,"a":2}"#).unwrap();
+        assert_eq!(first(&members, "a"), Some("1"));
+        assert_eq!(first(&members, "c"), None);
     }
 
     #[test]
@@ -272,41 +293,41 @@ mod tests {
     }
 
     #[test]
-    fn what_breaks_the_grammar_is_a_fault() {
-        for (text, fault) in [
-            ("", Fault::Ends),
-            (" ", Fault::Ends),
-            ("{", Fault::Ends),
-            ("{\"a\"", Fault::Ends),
-            ("{\"a\":", Fault::Ends),
-            ("{\"a\":1", Fault::Ends),
-            ("{\"a\":1,", Fault::Ends),
-            ("{\"a\":tru", Fault::Ends),
-            ("{\"a\":\"", Fault::Ends),
-            ("{,}", Fault::Syntax(1)),
-            ("{\"a\"}", Fault::Syntax(4)),
-            ("{\"a\" 1}", Fault::Syntax(5)),
-            ("{\"a\":1,}", Fault::Syntax(7)),
-            ("{\"a\":1 \"b\":2}", Fault::Syntax(7)),
-            ("{\"a\":01}", Fault::Syntax(5)),
-            ("{\"a\":1x}", Fault::Syntax(5)),
-            ("{\"a\":+1}", Fault::Syntax(5)),
-            ("{\"a\":'b'}", Fault::Syntax(5)),
-            ("{\"a\":\"\n\"}", Fault::Syntax(5)),
-            ("{\"a\":\"\\x\"}", Fault::Syntax(5)),
-            ("{\"a\":\"\\u12g4\"}", Fault::Syntax(5)),
-            ("{a:1}", Fault::Syntax(1)),
-            ("{1:1}", Fault::Syntax(2)),
-            ("{}x", Fault::Syntax(2)),
-            ("{} {}", Fault::Syntax(3)),
-            ("<html>", Fault::Syntax(0)),
-            ("nul", Fault::Syntax(0)),
-            ("[1]", Fault::OtherType),
-            ("null", Fault::OtherType),
-            (" \"a\" ", Fault::OtherType),
-            ("{\"\\ud800\":1}", Fault::LoneSurrogate),
+    fn text_that_breaks_the_grammar_is_an_error() {
+        for (text, error) in [
+            ("", Error::Ends),
+            (" ", Error::Ends),
+            ("{", Error::Ends),
+            ("{\"a\"", Error::Ends),
+            ("{\"a\":", Error::Ends),
+            ("{\"a\":1", Error::Ends),
+            ("{\"a\":1,", Error::Ends),
+            ("{\"a\":tru", Error::Ends),
+            ("{\"a\":\"", Error::Ends),
+            ("{,}", Error::Syntax(1)),
+            ("{\"a\"}", Error::Syntax(4)),
+            ("{\"a\" 1}", Error::Syntax(5)),
+            ("{\"a\":1,}", Error::Syntax(7)),
+            ("{\"a\":1 \"b\":2}", Error::Syntax(7)),
+            ("{\"a\":01}", Error::Syntax(5)),
+            ("{\"a\":1x}", Error::Syntax(5)),
+            ("{\"a\":+1}", Error::Syntax(5)),
+            ("{\"a\":'b'}", Error::Syntax(5)),
+            ("{\"a\":\"\n\"}", Error::Syntax(5)),
+            ("{\"a\":\"\\x\"}", Error::Syntax(5)),
+            ("{\"a\":\"\\u12g4\"}", Error::Syntax(5)),
+            ("{a:1}", Error::Syntax(1)),
+            ("{1:1}", Error::Syntax(2)),
+            ("{}x", Error::Syntax(2)),
+            ("{} {}", Error::Syntax(3)),
+            ("<html>", Error::Syntax(0)),
+            ("nul", Error::Syntax(0)),
+            ("[1]", Error::OtherType),
+            ("null", Error::OtherType),
+            (" \"a\" ", Error::OtherType),
+            ("{\"\\ud800\":1}", Error::LoneSurrogate),
         ] {
-            assert_eq!(members(text), Err(fault), "{text}");
+            assert_eq!(members(text), Err(error), "{text}");
         }
     }
 
@@ -325,19 +346,19 @@ mod tests {
             r#""\ud800\n""#,
             r#""\ud800\u0041""#,
         ] {
-            assert_eq!(string(lone), Err(Fault::LoneSurrogate), "{lone}");
+            assert_eq!(string(lone), Err(Error::LoneSurrogate), "{lone}");
         }
-        assert_eq!(string("1"), Err(Fault::OtherType));
+        assert_eq!(string("1"), Err(Error::OtherType));
     }
 
     #[test]
-    fn a_million_parts_are_the_most() {
+    fn at_most_a_million_parts_are_read() {
         let array = |count| format!("[{}1]", "1,".repeat(count - 1));
         assert_eq!(elements(&array(MAX_PARTS)).unwrap().len(), MAX_PARTS);
-        assert_eq!(elements(&array(MAX_PARTS + 1)), Err(Fault::TooMany));
+        assert_eq!(elements(&array(MAX_PARTS + 1)), Err(Error::TooMany));
         let object = |count| format!("{{{}\"a\":1}}", "\"a\":1,".repeat(count - 1));
         assert_eq!(members(&object(MAX_PARTS)).unwrap().len(), MAX_PARTS);
-        assert_eq!(members(&object(MAX_PARTS + 1)), Err(Fault::TooMany));
+        assert_eq!(members(&object(MAX_PARTS + 1)), Err(Error::TooMany));
     }
 
     #[test]
@@ -347,6 +368,6 @@ mod tests {
             "[".repeat(1_000_000),
             "]".repeat(1_000_000)
         );
-        assert_eq!(members(&deep).unwrap()[0].1.len(), 2_000_000);
+        assert_eq!(members(&deep).unwrap()[0].value.len(), 2_000_000);
     }
 }

@@ -1,33 +1,52 @@
 //! **Get**: gets the latest state of a long-running operation.
 //!
 //! A WASM component that performs Google's `operations.get` (AIP-151) over `wasi:http` and flattens
-//! the answer into eleven output variables. `wit/world.wit` is its contract. This file is the way of
-//! a call; each step has the file that it is named after:
+//! the answer into eleven output variables. `wit/world.wit` is its contract. Each step of a call has
+//! a file, in this order:
 //!
-//! [`settings`] → [`name`] → [`request`] → `exchange` (with [`retry`]) → [`answer`] →
-//! [`operation`] (over [`json`]) → [`flatten`], and [`failure`] wherever the way ends early.
+//! 1. [`settings`] reads the operator's variables, with [`endpoint`] and [`credential`].
+//! 2. [`name`] parses the name of the operation.
+//! 3. [`request`] finds where it goes: in the [`catalogue`], by a path [`template`], or with a
+//!    hint from [`suggest`] if the service is unknown.
+//! 4. `exchange` sends it, again if [`retry`] says so; what goes wrong on the way is a [`fault`],
+//!    for which `wasi_error` has the host's names.
+//! 5. [`answer`] reads what came back; an error of the service by [`service_error`].
+//! 6. [`operation`] reads the body, as [`json`] takes it apart.
+//! 7. [`flatten`] turns it into the outputs.
 //!
-//! All but `exchange` is pure, and compiles and is tested natively; `exchange` and `get` need a
-//! WASI host.
+//! Every step can end in a [`failure`], whose [`message`] is one harmless line.
+//!
+//! All but `exchange` and `wasi_error` is pure, and compiles and is tested natively; those two and
+//! `get` need a WASI host.
 #![deny(unsafe_code)]
 
 pub mod answer;
 pub mod bindings;
+pub mod catalogue;
+pub mod credential;
+pub mod endpoint;
 #[cfg(target_family = "wasm")]
 mod exchange;
 pub mod failure;
+pub mod fault;
 pub mod flatten;
 pub mod json;
+pub mod message;
 pub mod name;
 pub mod operation;
 pub mod request;
 pub mod retry;
-pub mod service;
 pub mod service_error;
 pub mod settings;
+pub mod suggest;
+pub mod template;
+#[cfg(target_family = "wasm")]
+mod wasi_error;
 
 #[cfg(target_family = "wasm")]
-use bindings::{GetError, Outputs};
+use crate::bindings::{Failure, GetError, Outputs};
+#[cfg(target_family = "wasm")]
+use crate::{name::Name, operation::Operation, request::Request, settings::Settings};
 
 /// The component: what `wit/world.wit` exports.
 #[cfg(target_family = "wasm")]
@@ -36,27 +55,28 @@ struct Block;
 #[cfg(target_family = "wasm")]
 impl bindings::Guest for Block {
     fn get(name: String) -> Result<Outputs, GetError> {
-        let variables = wasi::cli::environment::get_environment();
-        let settings = settings::Settings::from_variables(variables)?;
-        get(&name, &settings)
-            .map_err(|failure| failure.without(settings.credential.as_ref()).into())
+        let settings = Settings::from_variables(wasi::cli::environment::get_environment())?;
+        get(&name, &settings).map_err(|failure| settings.redact(failure).into())
     }
 }
 
 /// One call: from the name of an operation to its eleven outputs.
 #[cfg(target_family = "wasm")]
-fn get(name: &str, settings: &settings::Settings) -> Result<Outputs, bindings::Failure> {
-    if settings
-        .credential
-        .as_ref()
-        .is_some_and(|credential| credential.is_in(name))
-    {
-        return Err(failure::holds_the_credential());
-    }
-    let name = name::Name::parse(name)?;
-    let request = request::Request::new(&name, settings)?;
-    let answer = exchange::get(&request, settings)?;
+fn get(name: &str, settings: &Settings) -> Result<Outputs, Failure> {
+    settings.refuse_credential_in(name)?;
+    let name = Name::parse(name)?;
+    let request = Request::new(&name, settings)?;
+    let body = exchange::get(&request, settings)?;
     let operation =
-        operation::Operation::parse(&answer).map_err(|unfit| failure::unfit(&request, unfit))?;
+        Operation::parse(&body).map_err(|why| answer::not_an_operation(&request, why))?;
     Ok(flatten::flatten(operation, name.relative()))
+}
+
+// The canonical ABI moves memory by pointers: exporting a function takes unsafe code.
+#[cfg(target_family = "wasm")]
+#[allow(unsafe_code)]
+mod export {
+    crate::bindings::export!(Block with_types_in crate::bindings);
+
+    use crate::Block;
 }

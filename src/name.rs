@@ -1,9 +1,9 @@
 //! The input `name`: a resource name (AIP-122), parsed once.
 
 use crate::bindings::{Failure, Reason};
-use crate::failure::quoted;
+use crate::message::quoted;
 
-/// The longest name that is taken, in bytes.
+/// The longest valid name, in bytes.
 pub const MAX_LENGTH: usize = 2048;
 
 /// The name of an operation: relative, or full with the service that it belongs to.
@@ -15,12 +15,12 @@ pub struct Name<'a> {
 }
 
 impl<'a> Name<'a> {
-    /// Parses `operations/abc`, `projects/p/locations/l/operations/o`, or either behind
+    /// Parses `operations/abc`, `projects/p/locations/l/operations/o`, or either of them after
     /// `//SERVICE/`.
     ///
-    /// The published patterns of a service are not enforced, since real names break them; but a
-    /// segment must be exactly `operations`, with something behind it: the block reads operations, and a
-    /// flow's data must not aim it at any other resource. See [`Name::is_usual`] for where.
+    /// The published patterns of a service are not enforced, because real names break them. But one
+    /// segment must be exactly `operations`, with something after it: the block reads operations, and
+    /// a flow's data must not point it at any other resource. [`Name::is_usual`] says at which place.
     ///
     /// # Errors
     ///
@@ -63,31 +63,33 @@ impl<'a> Name<'a> {
             return invalid("has a dot segment (\".\" or \"..\")");
         }
         let last = segments().count() - 1;
-        let behind = segments()
-            .enumerate()
-            .filter(|(_, segment)| *segment == "operations");
-        let behind: Vec<(usize, usize)> = behind.map(|(at, _)| (at, last - at)).collect();
+        let mut has_operation = false;
+        let mut is_usual = false;
+        for (at, segment) in segments().enumerate() {
+            if segment == "operations" && at < last {
+                has_operation = true;
+                is_usual |= at == 0 || last - at <= 2;
+            }
+        }
         let name = Name {
             service,
             relative,
-            is_usual: behind
-                .iter()
-                .any(|(at, behind)| *behind > 0 && (*at == 0 || *behind <= 2)),
+            is_usual,
         };
-        if behind.iter().all(|(_, behind)| *behind == 0) {
+        if !has_operation {
             return Err(name.names_no_operation());
         }
         Ok(name)
     }
 
-    /// Whether `operations` stands where nearly every published pattern has it. A name where it does not
-    /// is one of an operation only where a pattern of its service takes it: `cloudasset` has
-    /// `*/*/operations/*/**`.
+    /// Whether `operations` is in the place where nearly every published pattern has it: first, or
+    /// second or third from the end. If it is anywhere else, the name is one of an operation only if a
+    /// pattern of its service matches it: `cloudasset` has `*/*/operations/*/**`.
     pub fn is_usual(&self) -> bool {
         self.is_usual
     }
 
-    /// The failure for a name whose `operations` segment is missing or in no place that is known.
+    /// The failure for a name without an `operations` segment, or with one in no known place.
     pub fn names_no_operation(&self) -> Failure {
         invalid(
             self.relative,
@@ -119,33 +121,6 @@ fn invalid(name: &str, why: &str) -> Failure {
     )
 }
 
-/// Percent-encodes a resource name as `google/api/http.proto` asks for `{name=**}`: every byte but
-/// `[-_.~/0-9a-zA-Z]`. A `%` in a name is a character like any other: `%2F` becomes `%252F`.
-pub fn encode(relative: &str) -> String {
-    encode_but(relative, b'/')
-}
-
-/// The same for one segment (`{name}`, `{name=*}`): `/` is encoded too.
-pub fn encode_segment(segment: &str) -> String {
-    encode_but(segment, b'~')
-}
-
-fn encode_but(text: &str, kept: u8) -> String {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~') || byte == kept
-        {
-            encoded.push(byte as char);
-        } else {
-            encoded.push('%');
-            encoded.push(HEX[usize::from(byte >> 4)] as char);
-            encoded.push(HEX[usize::from(byte & 15)] as char);
-        }
-    }
-    encoded
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn relative_and_full_names() {
+    fn a_name_is_relative_or_has_its_service() {
         let name = Name::parse("operations/abc").unwrap();
         assert_eq!((name.service(), name.relative()), (None, "operations/abc"));
         let name = Name::parse("//run.googleapis.com/projects/p/locations/l/operations/o").unwrap();
@@ -171,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn operations_may_stand_first_or_near_the_end() {
+    fn the_operations_segment_comes_first_or_near_the_end() {
         for name in [
             "operations/a/b/c/d",
             "projects/p/operations/o",
@@ -185,11 +160,8 @@ mod tests {
             assert_eq!(parsed.relative(), name);
             assert!(parsed.is_usual());
         }
-        assert!(
-            !Name::parse("projects/p/operations/a/b/c")
-                .unwrap()
-                .is_usual()
-        );
+        let unusual = Name::parse("projects/p/operations/a/b/c").unwrap();
+        assert!(!unusual.is_usual());
         for name in [
             "operations",
             "projects/p/operations",
@@ -208,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said() {
+    fn a_refusal_says_which_rule_the_name_breaks() {
         assert_eq!(refused(""), "\"\" is empty");
         assert_eq!(
             refused("https://a.googleapis.com/v1/operations/o"),
@@ -252,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn the_length_is_counted_in_bytes() {
+    fn the_length_is_limited_in_bytes() {
         let longest = format!("operations/{}", "a".repeat(MAX_LENGTH - 11));
         assert!(Name::parse(&longest).is_ok());
         let over = format!("operations/{}é", "a".repeat(MAX_LENGTH - 12));
@@ -261,24 +233,9 @@ mod tests {
     }
 
     #[test]
-    fn encoding_keeps_only_what_http_proto_keeps() {
-        let kept = "-_.~/0123456789ABCXYZabcxyz";
-        assert_eq!(encode(kept), kept);
-        assert_eq!(
-            encode("operations/a b?c#d%2Fe:f@g"),
-            "operations/a%20b%3Fc%23d%252Fe%3Af%40g"
-        );
-        assert_eq!(encode("operations/ü\n"), "operations/%C3%BC%0A");
-        assert_eq!(encode_segment("a/b~c"), "a%2Fb~c");
-    }
-
-    #[test]
-    fn a_segment_at_the_end_makes_no_name_usual() {
-        assert!(
-            !Name::parse("a/operations/b/c/d/operations")
-                .unwrap()
-                .is_usual
-        );
-        assert!(Name::parse("a/operations/b/c").unwrap().is_usual);
+    fn an_operations_segment_at_the_end_does_not_count() {
+        let is_usual = |name| Name::parse(name).unwrap().is_usual();
+        assert!(!is_usual("a/operations/b/c/d/operations"));
+        assert!(is_usual("a/operations/b/c"));
     }
 }

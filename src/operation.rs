@@ -1,26 +1,26 @@
-//! Reads an answer as a `google.longrunning.Operation`, or says why it is none.
+//! Reads an answer as a `google.longrunning.Operation`, or says why it is not one.
 //!
-//! Nothing is rebuilt: every value is a slice of the answer. What is checked is what a flow relies
-//! on; a body that only resembles an operation must not look like one that never ends.
+//! Nothing is rebuilt: every value is a slice of the answer. Everything that a flow relies on is
+//! checked; a body that only resembles an operation must not look like one that never ends.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::bindings::Reason;
-use crate::failure::quoted;
-use crate::json::{self, Fault, Member};
+use crate::json::{self, Member};
+use crate::message::quoted;
 
 /// An operation, borrowed from its answer. `null` members are absent.
 #[derive(Debug, PartialEq)]
 pub struct Operation<'a> {
     /// The name that the service assigned.
     pub name: Option<Cow<'a, str>>,
-    /// Whether it is over; `false` where absent (ProtoJSON omits defaults).
+    /// Whether it is over; `false` if absent (ProtoJSON omits defaults).
     pub done: bool,
     /// Why it failed.
     pub error: Option<Status<'a>>,
-    /// What the service tells about it.
+    /// What the service says about it.
     pub metadata: Option<Object<'a>>,
     /// Its result.
     pub response: Option<Object<'a>>,
@@ -31,9 +31,9 @@ pub struct Operation<'a> {
 pub struct Status<'a> {
     /// The whole object.
     pub text: &'a str,
-    /// A `google.rpc.Code`; 0 where absent.
+    /// A `google.rpc.Code`; 0 if absent.
     pub code: i32,
-    /// For developers; empty where absent.
+    /// For developers; empty if absent.
     pub message: Cow<'a, str>,
     /// By position.
     pub details: Vec<Object<'a>>,
@@ -44,52 +44,71 @@ pub struct Status<'a> {
 pub struct Object<'a> {
     /// The exact text, braces included.
     pub text: &'a str,
-    /// Decoded key, exact text of the value.
+    /// In the order of the text.
     pub members: Vec<Member<'a>>,
 }
 
 /// Why a body cannot be read as an operation, as the end of a sentence that begins "it cannot be read
 /// as an operation: ".
 #[derive(Debug, PartialEq)]
-pub struct Unfit {
+pub struct NotAnOperation {
     /// `not-an-operation` or `too-large`.
     pub reason: Reason,
     why: String,
-    /// The key that it has twice, where that is why.
-    key: Option<String>,
+    /// The key that it has twice, if that is why.
+    repeated_key: Option<String>,
 }
 
-impl Unfit {
-    /// The same with its quotation of the answer redacted. To be done before it is shown, which cuts it.
-    pub fn redacted(mut self, redact: impl Fn(&str) -> String) -> Unfit {
-        self.key = self.key.as_deref().map(redact);
+impl NotAnOperation {
+    /// The same with the key of the answer redacted. Do this before it is displayed, which cuts the key.
+    pub fn redacted(mut self, redact: impl Fn(&str) -> String) -> NotAnOperation {
+        self.repeated_key = self.repeated_key.as_deref().map(redact);
         self
     }
 }
 
-impl fmt::Display for Unfit {
+impl fmt::Display for NotAnOperation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.why)?;
-        match &self.key {
+        match &self.repeated_key {
             Some(key) => write!(f, " has the key {} twice", quoted(key)),
             None => Ok(()),
         }
     }
 }
 
-fn unfit<T>(why: impl Into<String>) -> Result<T, Unfit> {
-    Err(Unfit {
+fn not_an_operation<T>(why: impl Into<String>) -> Result<T, NotAnOperation> {
+    Err(NotAnOperation {
         reason: Reason::NotAnOperation,
         why: why.into(),
-        key: None,
+        repeated_key: None,
     })
 }
 
-fn twice<T>(what: &str, key: &str) -> Result<T, Unfit> {
-    Err(Unfit {
+fn has_twice<T>(what: &str, key: &str) -> Result<T, NotAnOperation> {
+    Err(NotAnOperation {
         reason: Reason::NotAnOperation,
         why: what.to_owned(),
-        key: Some(key.to_owned()),
+        repeated_key: Some(key.to_owned()),
+    })
+}
+
+/// What was read, or why `what` could not be read as the type that was `expected`.
+fn explained<T>(
+    what: &str,
+    expected: &str,
+    read: Result<T, json::Error>,
+) -> Result<T, NotAnOperation> {
+    read.map_err(|error| NotAnOperation {
+        reason: match error {
+            json::Error::TooMany => Reason::TooLarge,
+            _ => Reason::NotAnOperation,
+        },
+        why: match error {
+            json::Error::OtherType => format!("{what} is not {expected}"),
+            error => format!("{what} {error}"),
+        },
+        repeated_key: None,
     })
 }
 
@@ -98,42 +117,40 @@ impl<'a> Operation<'a> {
     ///
     /// # Errors
     ///
-    /// [`Unfit`] says what is wrong with it.
-    pub fn parse(body: &'a [u8]) -> Result<Operation<'a>, Unfit> {
-        let members = fit("it", "an object", json::members(text(body)?))?;
+    /// [`NotAnOperation`] says what is wrong with it.
+    pub fn parse(body: &'a [u8]) -> Result<Operation<'a>, NotAnOperation> {
+        let members = explained("it", "an object", json::members(text(body)?))?;
         let member = |key| single(&members, key);
-        let [name, done, error, metadata, response] = [
-            member("name")?,
-            member("done")?,
-            member("error")?,
-            member("metadata")?,
-            member("response")?,
-        ];
+        let name = member("name")?;
+        let done = member("done")?;
+        let error = member("error")?;
+        let metadata = member("metadata")?;
+        let response = member("response")?;
 
-        if let Some(kind) = other_type(&members, done) {
-            return unfit(kind);
+        if done.is_none() && has_own_type(&members) {
+            return not_an_operation(
+                "it is an operation of the service's own type (kind, operationType, status), not of \
+                 AIP-151",
+            );
         }
         if name.is_none() && done.is_none() {
-            if let Some(error) = error
-                && let Ok(envelope) = json::members(error)
-                && envelope
-                    .iter()
-                    .any(|(key, _)| matches!(&**key, "status" | "errors"))
-            {
-                return unfit("it is an error of the service (AIP-193), sent with HTTP status 200");
+            if error.is_some_and(is_envelope) {
+                return not_an_operation(
+                    "it is an error of the service (AIP-193), sent with HTTP status 200",
+                );
             }
             if error.is_none() && metadata.is_none() && response.is_none() {
-                return unfit("it has none of name, done, error, metadata and response");
+                return not_an_operation("it has none of name, done, error, metadata and response");
             }
         }
         let operation = Operation {
             name: name
-                .map(|text| fit("its name", "a string", json::string(text)))
+                .map(|text| explained("its name", "a string", json::string(text)))
                 .transpose()?,
             done: match done {
                 None | Some("false") => false,
                 Some("true") => true,
-                Some(_) => return unfit("its done is neither true nor false"),
+                Some(_) => return not_an_operation("its done is neither true nor false"),
             },
             error: error.map(Status::parse).transpose()?,
             metadata: metadata
@@ -150,16 +167,16 @@ impl<'a> Operation<'a> {
             && name.contains('/')
             && !name.split('/').any(|segment| segment == "operations")
         {
-            return unfit("it is some other resource: its name has no operations segment");
+            return not_an_operation(
+                "it is some other resource: its name has no operations segment",
+            );
         }
         if operation.parts() > json::MAX_PARTS {
-            return fit("it", "an object", Err(Fault::TooMany));
+            return explained("it", "an object", Err(json::Error::TooMany));
         }
         Ok(operation)
     }
-}
 
-impl Operation<'_> {
     /// How many members and details become outputs.
     fn parts(&self) -> usize {
         let objects = [&self.metadata, &self.response].into_iter().flatten();
@@ -170,24 +187,25 @@ impl Operation<'_> {
 }
 
 impl<'a> Status<'a> {
-    fn parse(text: &'a str) -> Result<Status<'a>, Unfit> {
+    fn parse(text: &'a str) -> Result<Status<'a>, NotAnOperation> {
         let object = Object::parse("its error", text)?;
-        let member = |key| single(&object.members, key);
-        let (code, message, details) = (member("code")?, member("message")?, member("details")?);
+        let member = |key| json::first(&object.members, key);
         Ok(Status {
             text,
-            code: match code.map(int32) {
+            code: match member("code") {
                 None => 0,
-                Some(Some(code)) => code,
-                Some(None) => return unfit("its error.code is no 32-bit integer"),
+                Some(text) => int32(text).map_or_else(
+                    || not_an_operation("its error.code is no 32-bit integer"),
+                    Ok,
+                )?,
             },
-            message: message
-                .map(|text| fit("its error.message", "a string", json::string(text)))
-                .transpose()?
-                .unwrap_or_default(),
-            details: match details {
+            message: match member("message") {
+                None => Cow::default(),
+                Some(text) => explained("its error.message", "a string", json::string(text))?,
+            },
+            details: match member("details") {
                 None => Vec::new(),
-                Some(text) => fit("its error.details", "an array", json::elements(text))?
+                Some(text) => explained("its error.details", "an array", json::elements(text))?
                     .into_iter()
                     .map(|detail| Object::parse("its error.details[]", detail))
                     .collect::<Result<_, _>>()?,
@@ -197,12 +215,12 @@ impl<'a> Status<'a> {
 }
 
 impl<'a> Object<'a> {
-    fn parse(what: &str, text: &'a str) -> Result<Object<'a>, Unfit> {
-        let members = fit(what, "an object", json::members(text))?;
+    fn parse(what: &str, text: &'a str) -> Result<Object<'a>, NotAnOperation> {
+        let members = explained(what, "an object", json::members(text))?;
         let mut keys = BTreeSet::new();
-        for (key, _) in &members {
-            if !keys.insert(&**key) {
-                return twice(what, key);
+        for member in &members {
+            if !keys.insert(&*member.key) {
+                return has_twice(what, &member.key);
             }
         }
         Ok(Object { text, members })
@@ -210,66 +228,49 @@ impl<'a> Object<'a> {
 }
 
 /// The body as text.
-fn text(body: &[u8]) -> Result<&str, Unfit> {
+fn text(body: &[u8]) -> Result<&str, NotAnOperation> {
     if body.starts_with(b"\xef\xbb\xbf") {
         // RFC 8259, section 8.1: a sender must not add one.
-        return unfit("it starts with a byte order mark");
+        return not_an_operation("it starts with a byte order mark");
     }
-    let text = std::str::from_utf8(body)
-        .or_else(|error| unfit(format!("it is not UTF-8 at byte {}", error.valid_up_to())))?;
+    let text = std::str::from_utf8(body).or_else(|error| {
+        not_an_operation(format!("it is not UTF-8 at byte {}", error.valid_up_to()))
+    })?;
     match text.trim_ascii_start().bytes().next() {
-        None => unfit("it is empty"),
-        Some(b'<') => unfit("it is not JSON, and looks like HTML"),
+        None => not_an_operation("it is empty"),
+        Some(b'<') => not_an_operation("it is not JSON, and looks like HTML"),
         Some(_) => Ok(text),
     }
 }
 
-fn fit<T>(what: &str, expected: &str, read: Result<T, Fault>) -> Result<T, Unfit> {
-    read.map_err(|fault| Unfit {
-        reason: match fault {
-            Fault::TooMany => Reason::TooLarge,
-            _ => Reason::NotAnOperation,
-        },
-        why: match fault {
-            Fault::OtherType => format!("{what} is not {expected}"),
-            fault => format!("{what} {fault}"),
-        },
-        key: None,
-    })
-}
-
 /// A member that may be given once; `null` counts as absent.
-fn single<'a>(members: &[Member<'a>], key: &str) -> Result<Option<&'a str>, Unfit> {
-    let mut given = members
-        .iter()
-        .filter(|(other, _)| other == key)
-        .map(|(_, value)| *value);
-    let value = given.next();
+fn single<'a>(members: &[Member<'a>], key: &str) -> Result<Option<&'a str>, NotAnOperation> {
+    let mut given = members.iter().filter(|member| member.key == key);
+    let value = given.next().map(|member| member.value);
     if given.next().is_some() {
-        return twice("it", key);
+        return has_twice("it", key);
     }
     Ok(value.filter(|value| *value != "null"))
 }
 
-/// What marks the operations of services with a type of their own, such as compute and sqladmin:
-/// read as AIP-151 they would have no `done`, and a flow would poll them for ever.
-fn other_type(members: &[Member], done: Option<&str>) -> Option<&'static str> {
-    if done.is_some() {
-        return None;
-    }
-    let has = |key: &str| {
+/// Whether the members are those of an operation of a service's own type, such as compute's and
+/// sqladmin's. Read as AIP-151 it would have no `done`, and a flow would poll it for ever.
+fn has_own_type(members: &[Member]) -> bool {
+    let is_own = |kind: &str| json::string(kind).is_ok_and(|kind| kind.ends_with("#operation"));
+    let has = |key: &str| json::first(members, key).is_some();
+    members
+        .iter()
+        .any(|member| member.key == "kind" && is_own(member.value))
+        || (has("operationType") && has("status"))
+}
+
+/// Whether the member `error` is one of an error answer (AIP-193), not of an operation.
+fn is_envelope(error: &str) -> bool {
+    json::members(error).is_ok_and(|members| {
         members
             .iter()
-            .any(|(other, value)| other == key && *value != "null")
-    };
-    let mut kinds = members.iter().filter(|(key, _)| key == "kind");
-    let is_own = |kind: &str| json::string(kind).is_ok_and(|kind| kind.ends_with("#operation"));
-    if kinds.any(|(_, kind)| is_own(kind)) || (has("operationType") && has("status")) {
-        return Some(
-            "it is an operation of the service's own type (kind, operationType, status), not of AIP-151",
-        );
-    }
-    None
+            .any(|member| matches!(&*member.key, "status" | "errors"))
+    })
 }
 
 /// An int32 as ProtoJSON writes and reads it: a number or a string that holds one, in any form whose
@@ -327,7 +328,7 @@ fn saturating_exponent(text: &str) -> i64 {
 mod tests {
     use super::*;
 
-    fn unfit(body: &str) -> String {
+    fn refusal(body: &str) -> String {
         Operation::parse(body.as_bytes()).unwrap_err().to_string()
     }
 
@@ -363,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_is_any_integral_form_within_int32() {
+    fn a_code_has_any_integral_form_within_int32() {
         for (text, value) in [
             ("5", 5),
             ("5.0", 5),
@@ -407,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_operation_says_why() {
+    fn a_body_that_is_not_an_operation_says_why() {
         for (body, why) in [
             ("", "it is empty"),
             (" \n", "it is empty"),
@@ -503,7 +504,7 @@ mod tests {
                 "it is some other resource: its name has no operations segment",
             ),
         ] {
-            assert_eq!(unfit(body), why, "{body}");
+            assert_eq!(refusal(body), why, "{body}");
         }
         assert_eq!(
             Operation::parse(b"{\"name\":\"\xff\"}")
@@ -513,15 +514,15 @@ mod tests {
         );
         let own = "it is an operation of the service's own type (kind, operationType, status), not of AIP-151";
         assert_eq!(
-            unfit(r#"{"kind":"compute#operation","name":"operation-1"}"#),
+            refusal(r#"{"kind":"compute#operation","name":"operation-1"}"#),
             own
         );
         assert_eq!(
-            unfit(r#"{"kind":"x","kind":"compute\u0023operation","name":"o"}"#),
+            refusal(r#"{"kind":"x","kind":"compute\u0023operation","name":"o"}"#),
             own
         );
         assert_eq!(
-            unfit(r#"{"name":"o","operationType":"CREATE","status":"DONE"}"#),
+            refusal(r#"{"name":"o","operationType":"CREATE","status":"DONE"}"#),
             own
         );
     }
@@ -532,10 +533,10 @@ mod tests {
             .map(|n| format!(",\"{n}\":0"))
             .collect();
         let body = format!(r#"{{"done":true,"metadata":{{{}}}}}"#, &members[1..]);
-        let unfit = Operation::parse(body.as_bytes()).unwrap_err();
-        assert_eq!(unfit.reason, Reason::TooLarge);
+        let error = Operation::parse(body.as_bytes()).unwrap_err();
+        assert_eq!(error.reason, Reason::TooLarge);
         assert_eq!(
-            unfit.to_string(),
+            error.to_string(),
             "its metadata has over 1000000 members or elements"
         );
     }
@@ -558,7 +559,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_resembles_something_else_is_an_operation() {
+    fn a_body_that_only_resembles_something_else_is_an_operation() {
         for body in [
             r#"{"kind":"storage#operation","done":false,"name":"projects/_/buckets/b/operations/o"}"#,
             r#"{"name":"o","operationType":"CREATE","done":true}"#,

@@ -3,44 +3,42 @@
 use std::fmt;
 
 use crate::bindings::{Failure, Reason};
-use crate::failure::quoted;
+use crate::catalogue::{self, Service, Version};
+use crate::credential::Credential;
+use crate::endpoint::Endpoint;
+use crate::message::quoted;
 use crate::name::Name;
-use crate::service::{self, Path, Service, Version};
-use crate::settings::{Credential, Endpoint, Settings};
+use crate::settings::Settings;
+use crate::suggest::{unknown_service, unknown_version};
+use crate::template::PathTemplate;
 
-/// A `GET` for one operation. Shows itself as its method and URL, without the query, and of a very long
-/// path the beginning.
+/// A `GET` for one operation. It is displayed as its method and URL, without the query, and with at
+/// most 512 bytes of the path.
 #[derive(Debug)]
 pub struct Request {
     /// Whether it goes over TLS.
     pub tls: bool,
-    /// Host, and port where one is given.
+    /// The host, and the port if one is given.
     pub authority: String,
     /// The path, percent-encoded.
     pub path: String,
     /// The query, without its `?`.
     pub query: &'static str,
-    /// Header fields in the order in which they are sent; names in lower case.
+    /// The names and values of the header fields, in the order in which they are sent; names in lower
+    /// case.
     pub headers: Vec<(&'static str, String)>,
-    /// The service, where it is known: an endpoint can be of one that the catalogue does not have.
+    /// The service, if it is known: an endpoint can serve one that the catalogue does not have.
     pub service: Option<&'static Service>,
-    /// Its version, where the block chose the URL.
+    /// Its version, if the block chose the URL.
     pub version: Option<&'static Version>,
-    /// Whether the name fits a pattern that the service publishes.
-    fits: bool,
-    /// What a message about it must not hold.
+    /// Whether the service publishes a pattern that matches the name.
+    is_published: bool,
+    /// What a message must not contain.
     credential: Option<Credential>,
 }
 
-/// v2 errors hold a status and details, v1 errors may not; white space costs bytes. `$alt` is left
-/// out, since it turns enums into numbers.
-const QUERY: &str = "$.xgafv=2&prettyPrint=false";
-
-/// storage's v1 is older than `$.xgafv`, and refuses it.
-const QUERY_OF_STORAGE: &str = "prettyPrint=false";
-
 /// How much of a path a message shows, in bytes.
-const SHOWN_PATH: usize = 512;
+const MAX_SHOWN_PATH: usize = 512;
 
 const USER_AGENT: &str = concat!("operations-get/", env!("CARGO_PKG_VERSION"));
 
@@ -49,76 +47,59 @@ impl Request {
     ///
     /// # Errors
     ///
-    /// `invalid-name` where the name is of another service than the settings pin, `unknown-service`
-    /// where the catalogue lacks the service or its version.
+    /// `invalid-name` if the name belongs to another service than the settings pin, or to no
+    /// operation; `unknown-service` if the catalogue does not have the service or its version.
     pub fn new(name: &Name, settings: &Settings) -> Result<Request, Failure> {
         let service = service_of(name, settings)?;
-        let mut request = match &settings.endpoint {
-            Some(endpoint) => Request::to_endpoint(name, endpoint, service)?,
-            None => Request::to_service(name, settings, service)?,
+        let request = match &settings.endpoint {
+            Some(endpoint) => Request::to_endpoint(name, endpoint, service, settings)?,
+            None => Request::to_service(name, service, settings)?,
         };
-        if !name.is_usual() && !request.fits {
+        if !name.is_usual() && !request.is_published {
             return Err(name.names_no_operation());
         }
-        request.headers = headers(settings);
-        request.credential = settings.credential.clone();
         Ok(request)
-    }
-
-    /// A service's words without the credential, which it may echo. To be done before they are cut.
-    pub fn redact(&self, words: &str) -> String {
-        match &self.credential {
-            Some(credential) => credential.redact(words.to_owned()),
-            None => words.to_owned(),
-        }
-    }
-
-    /// The patterns that the service publishes, where the name fits none of them.
-    pub fn patterns_it_misses(&self) -> Vec<String> {
-        match self.service {
-            Some(service) if !self.fits => match self.version {
-                Some(version) => version.patterns().collect(),
-                None => service.patterns(),
-            },
-            _ => Vec::new(),
-        }
     }
 
     fn to_endpoint(
         name: &Name,
         endpoint: &Endpoint,
         service: Option<&str>,
+        settings: &Settings,
     ) -> Result<Request, Failure> {
-        let service = service.and_then(|service| service::find(service).ok());
-        let path = match service {
-            Some(service) => service.version_for(name.relative()).path,
-            None => Path::Name,
+        let service = service.and_then(catalogue::find);
+        let template = match service {
+            Some(service) => service.version_for(name.relative()).template,
+            None => PathTemplate::Name,
         };
         Ok(Request {
             tls: endpoint.tls,
             authority: endpoint.authority.clone(),
-            path: format!("{}/{}", endpoint.path, path.of(name.relative())?),
-            query: query(path),
-            headers: Vec::new(),
-            credential: None,
+            path: format!("{}/{}", endpoint.path, template.expand(name.relative())?),
+            query: template.query(),
+            headers: headers(settings),
             service,
             version: None,
-            fits: service.is_some_and(|service| service.publishes(name.relative())),
+            is_published: service.is_some_and(|service| service.publishes(name.relative())),
+            credential: settings.credential.clone(),
         })
     }
 
     fn to_service(
         name: &Name,
-        settings: &Settings,
         service: Option<&str>,
+        settings: &Settings,
     ) -> Result<Request, Failure> {
-        let service = service::find(service.unwrap_or(service::DEFAULT.0))?;
+        let service = service.unwrap_or(catalogue::DEFAULT_SERVICE);
+        let service = catalogue::find(service).ok_or_else(|| unknown_service(service))?;
         let pinned = settings
             .service
             .as_ref()
             .and_then(|pinned| pinned.version.as_deref());
         let version = match pinned {
-            Some(version) => service.version(version)?,
+            Some(version) => service
+                .version(version)
+                .ok_or_else(|| unknown_version(service, version))?,
             None => service.version_for(name.relative()),
         };
         let host = version.host(service, name.relative());
@@ -132,31 +113,45 @@ impl Request {
             path: format!(
                 "/{}/{}",
                 version.prefix(),
-                version.path.of(name.relative())?
+                version.template.expand(name.relative())?
             ),
-            query: query(version.path),
-            headers: Vec::new(),
-            credential: None,
+            query: version.template.query(),
+            headers: headers(settings),
             service: Some(service),
             version: Some(version),
-            fits: version.publishes(name.relative()),
+            is_published: version.publishes(name.relative()),
+            credential: settings.credential.clone(),
         })
     }
-}
 
-fn query(path: Path) -> &'static str {
-    match path {
-        Path::Name | Path::OperationId => QUERY,
-        Path::Bucket => QUERY_OF_STORAGE,
+    /// A service's words without the credential, which it may have echoed. Words are redacted before
+    /// they are cut, because a cut could leave a piece of the credential.
+    pub fn redact(&self, words: &str) -> String {
+        match &self.credential {
+            Some(credential) => credential.redact(words),
+            None => words.to_owned(),
+        }
+    }
+
+    /// The patterns that the service publishes, if the name matches none of them; otherwise none.
+    pub fn unmatched_patterns(&self) -> Vec<String> {
+        match self.service {
+            Some(service) if !self.is_published => match self.version {
+                Some(version) => version.patterns().collect(),
+                None => service.patterns(),
+            },
+            _ => Vec::new(),
+        }
     }
 }
 
-/// The service that the name or the settings name. Where the settings name one, they pin it, and an
-/// endpoint is of one service: a flow's data cannot aim the operator's credential elsewhere.
+/// The service that the name or the settings name. If the settings name one, they pin it, and an
+/// endpoint serves one service: a flow's data cannot send the operator's credential elsewhere.
 fn service_of<'a>(name: &Name<'a>, settings: &'a Settings) -> Result<Option<&'a str>, Failure> {
     let pinned = settings.service.as_ref().map(|pinned| pinned.name.as_str());
-    let (Some(named), false) = (name.service(), name.service() == pinned) else {
-        return Ok(pinned);
+    let named = match name.service() {
+        Some(named) if Some(named) != pinned => named,
+        _ => return Ok(pinned),
     };
     let what_to_do = match (pinned, &settings.endpoint) {
         (None, None) => return Ok(Some(named)),
@@ -200,7 +195,7 @@ impl fmt::Display for Request {
         let scheme = if self.tls { "https" } else { "http" };
         write!(f, "GET {scheme}://{}", self.authority)?;
         // It is ASCII, and a name of 2,048 bytes can take three times as many.
-        match self.path.get(..SHOWN_PATH) {
+        match self.path.get(..MAX_SHOWN_PATH) {
             Some(start) => write!(f, "{start}…"),
             None => f.write_str(&self.path),
         }
@@ -224,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn the_service_is_the_names_or_the_settings_or_the_default() {
+    fn the_service_is_that_of_the_name_or_the_settings_or_the_default() {
         assert_eq!(
             url("operations/o", &[]),
             "GET https://workspaceevents.googleapis.com/v1beta/operations/o"
@@ -280,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_with_a_long_tail_is_one_only_where_its_service_publishes_such() {
+    fn a_name_with_a_long_tail_is_sent_only_if_its_service_publishes_one() {
         let tail = "projects/1/operations/ExportAssets/RESOURCE/78";
         assert_eq!(
             url(&format!("//cloudasset.googleapis.com/{tail}"), &[]),
@@ -298,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_may_be_of_a_service_that_the_catalogue_lacks() {
+    fn an_endpoint_may_serve_a_service_that_the_catalogue_does_not_have() {
         let variables = [
             ("OPERATIONS_ENDPOINT", "http://127.0.0.1:8080/own/v3"),
             ("OPERATIONS_SERVICE", "own.example.com"),
@@ -324,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_are_those_that_are_set() {
+    fn only_headers_of_settings_are_sent() {
         let plain = request("operations/o", &[]).unwrap().headers;
         let version = env!("CARGO_PKG_VERSION");
         let agent = format!("operations-get/{version}");

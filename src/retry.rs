@@ -4,9 +4,23 @@ use std::time::Duration;
 
 use crate::bindings::{Failure, Reason};
 
-/// Whether the block itself tries again: on what AIP-194 calls UNAVAILABLE, and where no service was
-/// reached. All else is for the engine to decide.
-pub fn is_tried_again(failure: &Failure) -> bool {
+/// How long to wait after this failure of attempt number `attempt`, counted from 1, before the next
+/// one: as long as the service asked, otherwise [`backoff`]. None if another attempt would not help.
+///
+/// `random` gives any number, each time another one.
+pub fn delay(failure: &Failure, attempt: u32, random: impl FnOnce() -> u64) -> Option<Duration> {
+    if !is_retried(failure) {
+        return None;
+    }
+    Some(match failure.retry_after_ms {
+        Some(ms) => Duration::from_millis(ms.into()),
+        None => backoff(attempt, random()),
+    })
+}
+
+/// Whether the block itself tries again: on what AIP-194 calls UNAVAILABLE, and if no service was
+/// reached. Everything else is for the engine to decide.
+pub fn is_retried(failure: &Failure) -> bool {
     match failure.reason {
         Reason::Unreachable => true,
         Reason::Unavailable => failure.http_status == Some(503),
@@ -14,8 +28,8 @@ pub fn is_tried_again(failure: &Failure) -> bool {
     }
 }
 
-/// The wait after the failed attempt number `attempt`, counted from 1: 1 s × 1.3ⁿ up to 10 s, times
-/// a jitter between a half and one, which `random` chooses. (The services' own published policy for
+/// The delay after attempt number `attempt`, counted from 1: 1 s × 1.3ⁿ up to 10 s, times a jitter
+/// between a half and one, which `random` chooses. (The services' own published policy for
 /// `GetOperation`.)
 pub fn backoff(attempt: u32, random: u64) -> Duration {
     let full = 1.3_f64.powi(attempt.clamp(1, 20) as i32 - 1).min(10.0);
@@ -23,9 +37,9 @@ pub fn backoff(attempt: u32, random: u64) -> Duration {
     Duration::from_secs_f64(full * jitter)
 }
 
-/// What a service asks for by the header `Retry-After` (RFC 9110, section 10.2.3), in milliseconds:
-/// a number of seconds, or a date. A date counts from `date`, the `Date` of the same answer, whose
-/// clock is the one that set it.
+/// What a service asks for with the header field `Retry-After` (RFC 9110, section 10.2.3), in
+/// milliseconds: a number of seconds, or a date. A date counts from `date`, the `Date` of the same
+/// answer, because the same clock set both.
 pub fn retry_after_ms(retry_after: &str, date: Option<&str>) -> Option<u32> {
     let retry_after = retry_after.trim_matches([' ', '\t']);
     if !retry_after.is_empty() && retry_after.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -39,7 +53,7 @@ pub fn retry_after_ms(retry_after: &str, date: Option<&str>) -> Option<u32> {
     ))
 }
 
-/// A ProtoJSON `Duration` (`33.75s`) in milliseconds, rounded up. A negative one is no wait.
+/// A ProtoJSON `Duration` (`33.75s`) in milliseconds, rounded up; zero if it is negative.
 pub fn duration_ms(duration: &str) -> Option<u32> {
     let number = duration.strip_suffix('s')?;
     let (number, negative) = match number.strip_prefix('-') {
@@ -126,17 +140,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_unreachable_and_503_are_tried_again() {
+    fn only_unreachable_and_503_are_retried() {
         let failure = |reason, http_status| Failure {
             http_status,
             ..Failure::new(reason, "")
         };
-        assert!(is_tried_again(&failure(Reason::Unreachable, None)));
-        assert!(is_tried_again(&failure(Reason::Unavailable, Some(503))));
-        assert!(!is_tried_again(&failure(Reason::Unavailable, Some(502))));
-        assert!(!is_tried_again(&failure(Reason::Unavailable, Some(504))));
-        assert!(!is_tried_again(&failure(Reason::QuotaExceeded, Some(429))));
-        assert!(!is_tried_again(&failure(Reason::ConnectionLost, None)));
+        assert!(is_retried(&failure(Reason::Unreachable, None)));
+        assert!(is_retried(&failure(Reason::Unavailable, Some(503))));
+        assert!(!is_retried(&failure(Reason::Unavailable, Some(502))));
+        assert!(!is_retried(&failure(Reason::Unavailable, Some(504))));
+        assert!(!is_retried(&failure(Reason::QuotaExceeded, Some(429))));
+        assert!(!is_retried(&failure(Reason::ConnectionLost, None)));
+    }
+
+    #[test]
+    fn the_delay_is_what_the_service_asks_for_or_the_backoff() {
+        let mut failure = Failure::new(Reason::Unreachable, "");
+        let backoff_of_2 = Duration::from_millis(1300);
+        assert_eq!(delay(&failure, 2, || u64::MAX), Some(backoff_of_2));
+        failure.retry_after_ms = Some(70);
+        let asked = Duration::from_millis(70);
+        assert_eq!(delay(&failure, 2, || u64::MAX), Some(asked));
+        failure.reason = Reason::Timeout;
+        assert_eq!(delay(&failure, 2, || u64::MAX), None);
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! Reads error answers (AIP-193) in every form that the services send: v2 with `status` and
-//! `details`, v1 with `errors[]`, either without `status`, wrapped in an array, a bare
+//! `details`, v1 with `errors[]`, either of them without `status`, any of these in an array, a bare
 //! `google.rpc.Status` as API proxies send it, and OAuth's (RFC 6749, section 5.2).
 
 use std::borrow::Cow;
 
 use crate::bindings::ServiceError;
-use crate::json::{self, Member};
+use crate::json::{self, first};
 
 /// The names of `google.rpc.Code`, by number.
 const CODES: [&str; 17] = [
@@ -28,8 +28,8 @@ const CODES: [&str; 17] = [
     "UNAUTHENTICATED",
 ];
 
-/// The code of an HTTP status, as Google's client libraries map it (gax, `HttpJsonStatusCode`); but
-/// 409, which `google/rpc/code.proto` gives to two codes, is the one that asks for no new attempt:
+/// The code of an HTTP status, as Google's client libraries map it (gax, `HttpJsonStatusCode`). Of the
+/// two codes that `google/rpc/code.proto` gives to 409, it is the one that asks for no new attempt:
 /// only a service can say `ABORTED`.
 fn code_of(http_status: u16) -> usize {
     match http_status {
@@ -50,7 +50,7 @@ fn code_of(http_status: u16) -> usize {
     }
 }
 
-/// The service's error in the body of an answer with `http_status`; none where it holds none.
+/// The service's error in the body of an answer with `http_status`, if it holds one.
 pub fn parse(body: &[u8], http_status: u16) -> Option<ServiceError> {
     let text = std::str::from_utf8(body).ok()?;
     let object = match json::elements(text) {
@@ -59,22 +59,22 @@ pub fn parse(body: &[u8], http_status: u16) -> Option<ServiceError> {
         Err(_) => text.trim_ascii(),
     };
     let outer = json::members(object).ok()?;
-    let error = match member(&outer, "error") {
+    let error = match first(&outer, "error") {
         Some(error) if error.starts_with('{') => error,
-        // A bare Status, or OAuth's two strings: the object around is the error object.
+        // A bare Status, or OAuth's two strings: the outer object is the error object.
         Some(_) => object,
-        None if member(&outer, "code").is_some() || member(&outer, "message").is_some() => object,
+        None if first(&outer, "code").is_some() || first(&outer, "message").is_some() => object,
         None => return None,
     };
     let members = json::members(error).ok()?;
-    let status = member(&members, "status").map(string).unwrap_or_default();
+    let status = first(&members, "status").map(string).unwrap_or_default();
     let code = CODES
         .iter()
         .position(|name| *name == status)
         .unwrap_or_else(|| code_of(http_status));
     let message = ["message", "error_description", "error"]
         .iter()
-        .find_map(|key| member(&members, key))
+        .find_map(|key| first(&members, key))
         .map(string)
         .unwrap_or_default();
     Some(ServiceError {
@@ -85,7 +85,7 @@ pub fn parse(body: &[u8], http_status: u16) -> Option<ServiceError> {
             status.into_owned()
         },
         message: message.into_owned(),
-        details: member(&members, "details")
+        details: first(&members, "details")
             .and_then(|details| json::elements(details).ok())
             .map(|details| details.into_iter().map(str::to_owned).collect())
             .unwrap_or_default(),
@@ -94,12 +94,12 @@ pub fn parse(body: &[u8], http_status: u16) -> Option<ServiceError> {
 }
 
 impl ServiceError {
-    /// A member of the first detail of the type (`google.rpc.ErrorInfo`) that has it.
-    pub fn detail(&self, of_type: &str, key: &str) -> Option<&str> {
+    /// A member of the first detail of this type (`google.rpc.ErrorInfo`) that has it.
+    fn detail(&self, of_type: &str, key: &str) -> Option<&str> {
         self.details.iter().find_map(|detail| {
             let members = json::members(detail).ok()?;
-            let name = member(&members, "@type").map(string)?;
-            (name.rsplit('/').next() == Some(of_type)).then(|| member(&members, key))?
+            let name = first(&members, "@type").map(string)?;
+            (name.rsplit('/').next() == Some(of_type)).then(|| first(&members, key))?
         })
     }
 
@@ -111,7 +111,7 @@ impl ServiceError {
     /// A value of `google.rpc.ErrorInfo.metadata`.
     pub fn info_metadata(&self, key: &str) -> Option<Cow<'_, str>> {
         let metadata = json::members(self.detail("google.rpc.ErrorInfo", "metadata")?).ok()?;
-        member(&metadata, key).map(string)
+        first(&metadata, key).map(string)
     }
 
     /// How long to wait: `google.rpc.RetryInfo.retryDelay`, a ProtoJSON `Duration`.
@@ -121,15 +121,8 @@ impl ServiceError {
     }
 }
 
-fn member<'a>(members: &[Member<'a>], key: &str) -> Option<&'a str> {
-    members
-        .iter()
-        .find(|(other, value)| other == key && *value != "null")
-        .map(|(_, value)| *value)
-}
-
-/// A string decoded; any other value, or a string that cannot be, as its JSON text: an error's words
-/// are not to be lost.
+/// A string, decoded. Any other value, and a string that cannot be decoded, is its JSON text: no word
+/// of an error is lost.
 fn string(text: &str) -> Cow<'_, str> {
     json::string(text).unwrap_or(Cow::Borrowed(text))
 }
@@ -143,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn the_forms_of_an_error() {
+    fn every_form_of_an_error_is_read() {
         let v2 = read(
             r#" {"error": {"code": 404, "message": "gone\n", "status": "NOT_FOUND", "details": [{"@type":"x"}, 1]}} "#,
             404,
@@ -199,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_wins_over_the_http_status_and_an_unknown_one_is_kept() {
+    fn a_status_takes_precedence_over_the_http_status_and_an_unknown_one_is_kept() {
         let read = |status: &str| {
             let read = read(&format!(r#"{{"error":{{"status":"{status}"}}}}"#), 409);
             (read.code, read.status)
@@ -241,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_decoded_is_kept_as_it_came() {
+    fn a_message_that_cannot_be_decoded_is_kept_as_json() {
         let odd = read(
             r#"{"error":{"message":"\ud800 lone","status":"ABORTED"}}"#,
             409,
@@ -254,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn no_error_object_is_none() {
+    fn a_body_without_an_error_object_has_no_service_error() {
         for body in [
             "",
             "<html>",

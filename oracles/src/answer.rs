@@ -82,7 +82,7 @@ impl Case<'_> {
                 assert_eq!(body, self.body);
                 return;
             }
-            Err(failure) => failure.without(settings.credential.as_ref()),
+            Err(failure) => settings.redact(failure),
         };
         message::check(&failure, came);
         assert!(
@@ -135,8 +135,8 @@ impl Case<'_> {
         assert_eq!(failure.reason, reason, "HTTP status {}", self.status);
         let case = GetError::from(failure.clone());
         assert_eq!(matches!(case, GetError::Permanent(_)), is_permanent);
-        let is_tried_again = operations_get::retry::is_tried_again(failure);
-        assert_eq!(is_tried_again, self.status == 503);
+        let is_retried = operations_get::retry::is_retried(failure);
+        assert_eq!(is_retried, self.status == 503);
     }
 
     /// The larger of `Retry-After` and `RetryInfo`.

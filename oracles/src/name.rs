@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use operations_get::bindings::{Failure, Reason};
-use operations_get::failure;
 use operations_get::name::Name;
 use operations_get::request::Request;
 use operations_get::settings::Settings;
@@ -104,13 +103,11 @@ pub fn settings([service, endpoint, universe]: [&str; 3]) -> Settings {
 
 /// What the component does with a name before it sends anything.
 pub fn ask(name: &str, settings: &Settings) -> Result<Request, Failure> {
-    let credential = settings.credential.as_ref();
-    if credential.is_some_and(|credential| credential.is_in(name)) {
-        return Err(failure::holds_the_credential());
-    }
-    Name::parse(name)
+    settings
+        .refuse_credential_in(name)
+        .and_then(|()| Name::parse(name))
         .and_then(|name| Request::new(&name, settings))
-        .map_err(|failure| failure.without(credential))
+        .map_err(|failure| settings.redact(failure))
 }
 
 /// The request for a good name under the settings of a row.

@@ -7,7 +7,7 @@ use operations_get::bindings::{Failure, Member, Outputs, Reason};
 use operations_get::operation::Operation;
 use operations_get::request::Request;
 use operations_get::settings::Settings;
-use operations_get::{failure, flatten};
+use operations_get::{answer, flatten};
 use serde_json::Value;
 
 use crate::choices::{Choices, text_of};
@@ -55,7 +55,7 @@ pub fn get(body: &[u8]) -> Result<Outputs, Failure> {
     let (settings, request) = &*ASKED;
     Operation::parse(body)
         .map(|operation| flatten::flatten(operation, REQUESTED))
-        .map_err(|unfit| failure::unfit(request, unfit).without(settings.credential.as_ref()))
+        .map_err(|why| settings.redact(answer::not_an_operation(request, why)))
 }
 
 /// Every text is bare JSON and stands in the body; those within an object stand in it in their order.

@@ -4,7 +4,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use operations_get::bindings::{Failure, Reason};
-use operations_get::retry::{backoff, duration_ms, is_tried_again, retry_after_ms};
+use operations_get::retry::{backoff, duration_ms, is_retried, retry_after_ms};
 
 use crate::choices::{Choices, text_of};
 
@@ -32,7 +32,7 @@ pub fn check(input: &[u8]) {
         "Duration {delay:?}"
     );
     check_backoff(attempt.trim().parse().unwrap_or(1), after.len() as u64);
-    check_tried_again(attempt.len() as u16);
+    check_is_retried(attempt.len() as u16);
 }
 
 /// What a `Retry-After` must be read as.
@@ -119,13 +119,13 @@ fn check_backoff(attempt: u32, random: u64) {
     assert!(backoff(attempt, 0) < backoff(attempt, u64::MAX));
 }
 
-fn check_tried_again(status: u16) {
+fn check_is_retried(status: u16) {
     let status = 495 + status % 15;
     let mut failure = Failure::new(Reason::Unavailable, "");
     failure.http_status = Some(status);
-    assert_eq!(is_tried_again(&failure), status == 503);
+    assert_eq!(is_retried(&failure), status == 503);
     failure.reason = Reason::ServiceFault;
-    assert!(!is_tried_again(&failure));
+    assert!(!is_retried(&failure));
 }
 
 /// Four lines.

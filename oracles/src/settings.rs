@@ -5,7 +5,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use operations_get::bindings::Reason;
-use operations_get::settings::{Credential, Settings};
+use operations_get::credential::Credential;
+use operations_get::settings::Settings;
 
 use crate::choices::{Choices, text_of};
 use crate::message::{self, TOKEN};
