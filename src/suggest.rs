@@ -110,8 +110,12 @@ mod tests {
 
     #[test]
     fn an_unknown_service_that_resembles_none_gets_no_guess() {
-        // A short label is close to many: `iaz` to `iam`.
-        for name in ["nothing.googleapis.com", "iaz.googleapis.com"] {
+        // A short label is close to many, `iaz` to `iam`; an empty one is the host of none.
+        for name in [
+            "nothing.googleapis.com",
+            "iaz.googleapis.com",
+            ".googleapis.com",
+        ] {
             assert_eq!(
                 said(name),
                 format!(
