@@ -1,14 +1,31 @@
-//! What the tests of the host and of the command share.
+//! What the tests and benches share: one server on loopback, and what it shows, hands out or resolves.
+//!
+//! | what | where |
+//! |---|---|
+//! | a server: how it answers, what it has seen | [`server`] |
+//! | what it answers with: a response, or bytes at the pace of a script | [`answer`] |
+//! | a request as it was received | [`recorded`] |
+//! | certificates, and a server's settings for TLS | [`tls`] |
+//! | tokens, and the credentials that they are issued for | [`tokens`] |
+//! | the addresses of names | [`names`] |
+//! | a service that repeats the credential of a request | [`echo`] |
+//! | this program again, as a process of its own | [`process`] |
+//!
+//! Nothing that ships depends on it.
 
+pub mod answer;
+mod connection;
 pub mod echo;
+pub mod names;
+pub mod process;
+pub mod recorded;
 pub mod server;
 pub mod tls;
+pub mod tokens;
 
 use std::time::Duration;
 
-use serde_json::json;
-
-use server::{Server, json};
+pub use tokens::{authorized_user, token_server};
 
 /// In every secret that is handed over, and in nothing else.
 pub const CANARY: &str = "not-a-real-token-canary";
@@ -18,24 +35,3 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// An operation that is done.
 pub const DONE: &str = r#"{"name":"operations/o","done":true,"response":{"n":1}}"#;
-
-/// A token server that gives `{CANARY}-1`, `{CANARY}-2` and so on.
-pub async fn token_server() -> Server {
-    Server::start(|number, _| async move {
-        let token = format!("{CANARY}-{number}");
-        let body = json!({"access_token": token, "expires_in": 3600, "token_type": "Bearer"});
-        json(200, body.to_string())
-    })
-    .await
-}
-
-/// The credentials file of an authorized user, whose tokens come from here.
-pub fn authorized_user(token_uri: &str) -> serde_json::Value {
-    json!({
-        "type": "authorized_user",
-        "client_id": "app.example",
-        "client_secret": format!("{CANARY}-client"),
-        "refresh_token": format!("{CANARY}-refresh"),
-        "token_uri": token_uri,
-    })
-}

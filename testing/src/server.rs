@@ -1,50 +1,24 @@
-//! A server on loopback that records what it is asked, and answers as a test says.
+//! A server on loopback that records what it receives, and answers as a test says.
 
-use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use bytes::Bytes;
-use http::{HeaderMap, Request, Response, Version};
-use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::ServerConfig;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
+use crate::answer::{Answer, Reply};
+use crate::connection::{Connection, http1, http2};
+use crate::recorded::Recorded;
 use crate::{DONE, PATIENCE};
 
-pub type Reply = Response<Full<Bytes>>;
-
-/// A request as it came.
-#[derive(Clone, Debug)]
-pub struct Asked {
-    /// With the query.
-    pub path: String,
-    pub headers: HeaderMap,
-    pub version: Version,
-}
-
-impl Asked {
-    /// The values of a header field.
-    pub fn all(&self, name: &str) -> Vec<&str> {
-        let values = self.headers.get_all(name).iter();
-        values.map(|value| value.to_str().unwrap()).collect()
-    }
-
-    /// The last segment of the path.
-    pub fn id(&self) -> &str {
-        let path = self.path.split('?').next().unwrap();
-        path.rsplit('/').next().unwrap()
-    }
-}
+pub use crate::answer::{error, json};
+pub use crate::recorded::head;
 
 /// What a server has seen.
 #[derive(Clone, Debug, Default)]
@@ -56,58 +30,104 @@ pub struct Seen {
     /// Requests without an answer so far, and the most at a time.
     pub in_flight: usize,
     pub peak_in_flight: usize,
-    pub asked: Vec<Asked>,
+    /// The requests, and as the head of one more what came on a connection and was no whole request.
+    pub asked: Vec<Recorded>,
 }
 
 /// A server that lives as long as this value.
 pub struct Server {
     pub address: SocketAddr,
-    seen: Arc<watch::Sender<Seen>>,
-    _accepting: JoinSet<()>,
+    record: Arc<Record>,
+    accepting: JoinSet<()>,
+}
+
+#[derive(Default)]
+struct Record {
+    seen: watch::Sender<Seen>,
+    requests: AtomicUsize,
+    only_counts: AtomicBool,
 }
 
 type Serving = Pin<Box<dyn Future<Output = ()> + Send>>;
-type Connected = Arc<dyn Fn(TcpStream, Arc<watch::Sender<Seen>>) -> Serving + Send + Sync>;
+type Serve = Box<dyn Fn(TcpStream, Arc<Record>) -> Serving + Send>;
 
 impl Server {
-    /// An HTTP/1.1 server; `answer` gets the number of the request, from 1.
+    /// An HTTP/1.1 server. `answer` gets the number of the request, from 1, and the request.
     pub async fn start<F>(
-        answer: impl Fn(usize, Asked) -> F + Clone + Send + Sync + 'static,
+        answer: impl Fn(usize, Recorded) -> F + Clone + Send + Sync + 'static,
     ) -> Server
     where
-        F: Future<Output = Reply> + Send + 'static,
+        F: Future<Output: Into<Answer>> + Send + 'static,
     {
-        Server::accepting(Arc::new(move |stream, seen| {
-            let answer = answer.clone();
-            Box::pin(http1(stream, seen, answer))
-        }))
-        .await
+        Server::start_at(loopback().await, answer)
     }
 
-    /// The same over TLS; the protocol goes by ALPN.
+    /// The same at a port that is taken already.
+    pub fn start_at<F>(
+        listener: TcpListener,
+        answer: impl Fn(usize, Recorded) -> F + Clone + Send + Sync + 'static,
+    ) -> Server
+    where
+        F: Future<Output: Into<Answer>> + Send + 'static,
+    {
+        let serve = move |stream, record: Arc<Record>| {
+            let answer = answer.clone();
+            Box::pin(async move { record.http1(stream, answer).await }) as Serving
+        };
+        Server::serve(listener, Box::new(serve))
+    }
+
+    /// A server over TLS, which offers the protocols of these settings.
     pub async fn tls<F>(
         config: ServerConfig,
-        answer: impl Fn(usize, Asked) -> F + Clone + Send + Sync + 'static,
+        answer: impl Fn(usize, Recorded) -> F + Clone + Send + Sync + 'static,
     ) -> Server
     where
         F: Future<Output = Reply> + Send + 'static,
     {
         let acceptor = TlsAcceptor::from(Arc::new(config));
-        Server::accepting(Arc::new(move |stream, seen| {
+        let serve = move |stream, record: Arc<Record>| {
             let (acceptor, answer) = (acceptor.clone(), answer.clone());
             Box::pin(async move {
                 let Ok(stream) = acceptor.accept(stream).await else {
                     return;
                 };
-                if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
-                    return http1(stream, seen, answer).await;
+                match stream.get_ref().1.alpn_protocol() {
+                    Some(b"h2") => {
+                        http2(stream, move |request| record.answer(request, &answer)).await;
+                    }
+                    _ => record.http1(stream, answer).await,
                 }
-                let service = service_fn(move |request| answered(request, &seen, &answer));
-                let _ = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
-                    .serve_connection(TokioIo::new(stream), service)
-                    .await;
-            })
-        }))
+            }) as Serving
+        };
+        Server::serve(loopback().await, Box::new(serve))
+    }
+
+    /// Gives every request this answer.
+    pub async fn always(answer: impl Into<Answer>) -> Server {
+        Server::script([answer.into()]).await
+    }
+
+    /// Gives the first request the first answer and so on, and every request that is left the last one.
+    pub async fn script(answers: impl IntoIterator<Item = Answer>) -> Server {
+        let answers: Arc<[Answer]> = answers.into_iter().collect();
+        Server::start(move |number, _| {
+            let answer = answers[number.min(answers.len()) - 1].clone();
+            std::future::ready(answer)
+        })
+        .await
+    }
+
+    /// Answers with [`DONE`], each request once the gate lets it.
+    pub async fn gated(gate: &Arc<Semaphore>) -> Server {
+        let gate = gate.clone();
+        Server::start(move |_, _| {
+            let gate = gate.clone();
+            async move {
+                gate.acquire().await.unwrap().forget();
+                DONE
+            }
+        })
         .await
     }
 
@@ -119,7 +139,7 @@ impl Server {
         Server::raw_at(loopback().await, each)
     }
 
-    /// The same for connections to a port that is taken already.
+    /// The same at a port that is taken already.
     pub fn raw_at<F>(
         listener: TcpListener,
         each: impl Fn(TcpStream) -> F + Send + Sync + 'static,
@@ -127,103 +147,82 @@ impl Server {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        Server::accepting_at(listener, Arc::new(move |stream, _| Box::pin(each(stream))))
+        Server::serve(listener, Box::new(move |stream, _| Box::pin(each(stream))))
     }
 
-    /// Answers every request with this operation.
-    pub async fn always(body: &'static str) -> Server {
-        Server::start(move |_, _| async move { json(200, body) }).await
-    }
-
-    /// Answers with [`DONE`], each request once the gate lets it.
-    pub async fn gated(gate: &Arc<Semaphore>) -> Server {
-        let gate = gate.clone();
-        Server::start(move |_, _| {
-            let gate = gate.clone();
-            async move {
-                gate.acquire().await.unwrap().forget();
-                json(200, DONE)
-            }
-        })
-        .await
-    }
-
-    /// A proxy that gives every `CONNECT` this status.
+    /// A proxy that answers every `CONNECT` with this status.
     pub async fn refusing_proxy(status: u16) -> Server {
-        Server::accepting(Arc::new(move |mut stream, _| {
-            Box::pin(async move {
-                if head(&mut stream).await.is_some() {
-                    let answer = format!("HTTP/1.1 {status} No\r\ncontent-length: 0\r\n\r\n");
-                    let _ =
-                        tokio::io::AsyncWriteExt::write_all(&mut stream, answer.as_bytes()).await;
-                }
-            })
-        }))
-        .await
+        let refusal = format!("HTTP/1.1 {status} No\r\ncontent-length: 0\r\n\r\n");
+        Server::always(Answer::raw(refusal)).await
     }
 
-    /// A tunnel of `CONNECT` to this address, whatever is asked for; the heads are recorded as paths.
+    /// A proxy whose tunnels all lead to this address. Of each `CONNECT`, the first line is recorded as the path.
     pub async fn proxy(to: SocketAddr) -> Server {
-        Server::accepting(Arc::new(move |mut stream, seen| {
+        let serve = move |mut stream, record: Arc<Record>| {
             Box::pin(async move {
                 let Some(head) = head(&mut stream).await else {
                     return;
                 };
-                let path = head.lines().next().unwrap_or_default().to_owned();
-                let asked = Asked {
-                    path,
-                    headers: HeaderMap::new(),
-                    version: Version::HTTP_11,
-                };
-                seen.send_modify(|seen| seen.asked.push(asked));
+                let mut request = Recorded::with_head(head);
+                request.path = request.line().to_owned();
+                record.seen.send_modify(|seen| seen.asked.push(request));
                 let mut there = TcpStream::connect(to).await.unwrap();
                 let ok = b"HTTP/1.1 200 OK\r\n\r\n";
                 tokio::io::AsyncWriteExt::write_all(&mut stream, ok)
                     .await
                     .unwrap();
                 let _ = tokio::io::copy_bidirectional(&mut stream, &mut there).await;
-            })
-        }))
-        .await
+            }) as Serving
+        };
+        Server::serve(loopback().await, Box::new(serve))
     }
 
-    async fn accepting(each: Connected) -> Server {
-        Server::accepting_at(loopback().await, each)
-    }
-
-    fn accepting_at(listener: TcpListener, each: Connected) -> Server {
+    fn serve(listener: TcpListener, serve: Serve) -> Server {
         let address = listener.local_addr().unwrap();
-        let seen = Arc::new(watch::Sender::new(Seen::default()));
+        let record = Arc::new(Record::default());
         let mut accepting = JoinSet::new();
         accepting.spawn({
-            let seen = seen.clone();
+            let record = record.clone();
             async move {
                 let mut connections = JoinSet::new();
                 loop {
                     let (stream, _) = listener.accept().await.unwrap();
-                    seen.send_modify(|seen| {
+                    stream.set_nodelay(true).unwrap();
+                    record.seen.send_modify(|seen| {
                         seen.accepted += 1;
                         seen.open += 1;
                         seen.peak_open = seen.peak_open.max(seen.open);
                     });
-                    let (served, seen) = (each(stream, seen.clone()), seen.clone());
+                    let (served, record) = (serve(stream, record.clone()), record.clone());
                     connections.spawn(async move {
                         served.await;
-                        seen.send_modify(|seen| seen.open -= 1);
+                        record.seen.send_modify(|seen| seen.open -= 1);
                     });
+                    while connections.try_join_next().is_some() {}
                 }
             }
         });
         Server {
             address,
-            seen,
-            _accepting: accepting,
+            record,
+            accepting,
         }
+    }
+
+    /// Keeps no request and no count of those in flight from now on: for so many that they would fill the memory.
+    pub fn without_records(self) -> Server {
+        self.record.only_counts.store(true, Ordering::Relaxed);
+        self
+    }
+
+    /// Stops. From then on its port refuses connections.
+    pub async fn stop(mut self) {
+        self.accepting.shutdown().await;
     }
 
     /// `http://127.0.0.1:PORT/v1`.
     pub fn endpoint(&self) -> String {
-        format!("http://{}/v1", self.address)
+        self.url("/v1")
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -231,24 +230,34 @@ impl Server {
     }
 
     pub fn seen(&self) -> Seen {
-        self.seen.borrow().clone()
+        self.record.seen.borrow().clone()
     }
 
-    pub fn asked(&self) -> Vec<Asked> {
+    /// The requests so far.
+    pub fn requests(&self) -> Vec<Recorded> {
         self.seen().asked
     }
 
     /// The one request that came.
     #[track_caller]
-    pub fn the_one(&self) -> Asked {
-        let mut asked = self.asked();
-        assert_eq!(asked.len(), 1, "{asked:?}");
-        asked.remove(0)
+    pub fn request(&self) -> Recorded {
+        let mut requests = self.requests();
+        assert_eq!(requests.len(), 1, "{requests:?}");
+        requests.remove(0)
+    }
+
+    pub fn asked(&self) -> Vec<Recorded> {
+        self.requests()
+    }
+
+    #[track_caller]
+    pub fn the_one(&self) -> Recorded {
+        self.request()
     }
 
     /// Waits until the server has seen this.
     pub async fn until(&self, what: impl FnMut(&Seen) -> bool) {
-        let mut seen = self.seen.subscribe();
+        let mut seen = self.record.seen.subscribe();
         let waited = timeout(PATIENCE, seen.wait_for(what))
             .await
             .map(|seen| drop(seen.unwrap()));
@@ -256,79 +265,60 @@ impl Server {
     }
 }
 
-async fn http1<F>(
-    stream: impl AsyncRead + AsyncWrite + Unpin,
-    seen: Arc<watch::Sender<Seen>>,
-    answer: impl Fn(usize, Asked) -> F,
-) where
-    F: Future<Output = Reply>,
-{
-    let service = service_fn(|request| answered(request, &seen, &answer));
-    let _ = hyper::server::conn::http1::Builder::new()
-        .max_buf_size(1 << 20)
-        .serve_connection(TokioIo::new(stream), service)
+impl Record {
+    async fn http1<F>(
+        self: &Arc<Self>,
+        stream: impl Connection,
+        answer: impl Fn(usize, Recorded) -> F,
+    ) where
+        F: Future<Output: Into<Answer>>,
+    {
+        let rest = http1(stream, |request| {
+            let answer = self.answer(request, &answer);
+            async move { answer.await.into() }
+        })
         .await;
-}
-
-/// Records a request, and its end, be it an answer or a client that went away.
-fn answered<A, F>(
-    request: Request<Incoming>,
-    seen: &Arc<watch::Sender<Seen>>,
-    answer: &A,
-) -> impl Future<Output = Result<Reply, Infallible>> + use<A, F>
-where
-    A: Fn(usize, Asked) -> F,
-    F: Future<Output = Reply>,
-{
-    struct InFlight(Arc<watch::Sender<Seen>>);
-    impl Drop for InFlight {
-        fn drop(&mut self) {
-            self.0.send_modify(|seen| seen.in_flight -= 1);
+        if !rest.is_empty() && !self.only_counts.load(Ordering::Relaxed) {
+            let rest = Recorded::with_head(String::from_utf8_lossy(&rest).into());
+            self.seen.send_modify(|seen| seen.asked.push(rest));
         }
     }
-    let asked = Asked {
-        path: request.uri().path_and_query().unwrap().to_string(),
-        headers: request.headers().clone(),
-        version: request.version(),
-    };
-    let mut number = 0;
-    seen.send_modify(|seen| {
-        seen.asked.push(asked.clone());
-        number = seen.asked.len();
-        seen.in_flight += 1;
-        seen.peak_in_flight = seen.peak_in_flight.max(seen.in_flight);
-    });
-    let in_flight = InFlight(seen.clone());
-    let answer = answer(number, asked);
-    async move {
-        let reply = answer.await;
-        drop(in_flight);
-        Ok(reply)
+
+    /// Records a request, and its end, be it an answer or a client that went away.
+    fn answer<A, F>(
+        self: &Arc<Self>,
+        request: Recorded,
+        answer: &A,
+    ) -> impl Future<Output = F::Output> + use<A, F>
+    where
+        A: Fn(usize, Recorded) -> F,
+        F: Future,
+    {
+        struct InFlight(Option<Arc<Record>>);
+        impl Drop for InFlight {
+            fn drop(&mut self) {
+                if let Some(record) = &self.0 {
+                    record.seen.send_modify(|seen| seen.in_flight -= 1);
+                }
+            }
+        }
+        let number = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
+        let is_recorded = !self.only_counts.load(Ordering::Relaxed);
+        if is_recorded {
+            self.seen.send_modify(|seen| {
+                seen.asked.push(request.clone());
+                seen.in_flight += 1;
+                seen.peak_in_flight = seen.peak_in_flight.max(seen.in_flight);
+            });
+        }
+        let in_flight = InFlight(is_recorded.then(|| self.clone()));
+        let answer = answer(number, request);
+        async move {
+            let answer = answer.await;
+            drop(in_flight);
+            answer
+        }
     }
-}
-
-/// A JSON answer.
-pub fn json(status: u16, body: impl Into<Bytes>) -> Reply {
-    Response::builder()
-        .status(status)
-        .header("content-type", "application/json")
-        .body(Full::new(body.into()))
-        .unwrap()
-}
-
-/// An error of a service (AIP-193).
-pub fn error(status: u16, name: &str, message: &str) -> Reply {
-    let body = serde_json::json!({"error": {"code": status, "status": name, "message": message}});
-    json(status, body.to_string())
-}
-
-/// Reads a request's head; `None` where the connection is closed.
-pub async fn head(stream: &mut (impl AsyncRead + Unpin)) -> Option<String> {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        head.push(stream.read_u8().await.ok()?);
-    }
-    String::from_utf8(head).ok()
 }
 
 /// A port on loopback.
