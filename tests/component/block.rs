@@ -5,11 +5,13 @@ use std::sync::LazyLock;
 use operations_host::{
     Block, Call, CallError, Failure, Host, LoadedBlock, Manifest, Outputs, Reason,
 };
+use testing::server::Server;
 
-use crate::server::Server;
-
-/// The name that a call asks for where it does not matter.
+/// The name that a call asks for if any will do.
 pub const NAME: &str = "operations/o";
+
+/// An operation that is done and has nothing else.
+pub const DONE: &str = r#"{"done":true}"#;
 
 static HOST: LazyLock<Host> = LazyLock::new(|| Host::new().expect("this machine runs wasmtime"));
 
@@ -48,7 +50,7 @@ pub fn failed(result: Result<Outputs, CallError>) -> (&'static str, Failure) {
     match result {
         Err(CallError::Permanent(failure)) => ("permanent", failure),
         Err(CallError::Transient(failure)) => ("transient", failure),
-        other => panic!("a failure of the block was expected, and this came: {other:?}"),
+        other => panic!("expected a failure of the block, got {other:?}"),
     }
 }
 

@@ -9,7 +9,8 @@ use operations_get::settings::{PinnedService, Settings};
 use operations_host::Manifest;
 use proptest::prelude::*;
 
-use crate::hooked::{self, GetError, Reason, ok};
+use crate::block::NAME;
+use crate::fake_network::{Network, Reason, permanent, response};
 
 /// Service, version, made-up name, and the URL that the discovery document's own path gives it.
 const URLS: &str = include_str!("../../catalog/urls.tsv");
@@ -19,8 +20,6 @@ const SERVICES: &str = include_str!("../../catalog/services.tsv");
 fn rows(table: &'static str) -> impl Iterator<Item = Vec<&'static str>> {
     table.lines().skip(1).map(|line| line.split('\t').collect())
 }
-
-const DONE: &str = r#"{"done":true}"#;
 
 #[tokio::test]
 async fn every_pattern_of_every_pair_goes_to_the_url_of_its_document() {
@@ -32,9 +31,8 @@ async fn every_pattern_of_every_pair_goes_to_the_url_of_its_document() {
         let pinned = format!("{service}/{version}");
         let full = format!("//{service}/{name}");
         for name in [name, &full] {
-            let network = |_: usize| Ok(ok(DONE));
-            let (result, sent) =
-                hooked::call(network, name, &[("OPERATIONS_SERVICE", &pinned)]).await;
+            let settings = [("OPERATIONS_SERVICE", pinned.as_str())];
+            let (result, sent) = Network::done().call(name, &settings).await;
             assert!(result.is_ok(), "{pinned} {name}: {result:?}");
             let [request] = sent.as_slice() else {
                 panic!("{pinned} {name}: {} requests", sent.len());
@@ -74,7 +72,7 @@ async fn a_full_name_alone_picks_its_service() {
     for row in rows(URLS) {
         let (service, name) = (row[0], row[2]);
         let full = format!("//{service}/{name}");
-        let (result, sent) = hooked::call(|_: usize| Ok(ok(DONE)), &full, &[]).await;
+        let (result, sent) = Network::done().call(&full, &[]).await;
         assert!(result.is_ok(), "{full}: {result:?}");
         let asked = sent[0].uri.to_string();
         let asked = asked.split('?').next().unwrap_or_default();
@@ -91,26 +89,17 @@ async fn a_service_with_operations_of_its_own_type_or_unknown_is_refused_before_
         "//compute.googleapis.com/projects/p/operations/o",
         "//apigatway.googleapis.com/operations/o",
     ] {
-        let (result, sent) = hooked::call(|_: usize| Ok(ok(DONE)), name, &[]).await;
-        match result {
-            Err(GetError::Permanent(failure)) => assert_eq!(failure.reason, Reason::UnknownService),
-            other => panic!("{name}: {other:?}"),
-        }
-        assert!(sent.is_empty());
+        let (result, sent) = Network::done().call(name, &[]).await;
+        assert_eq!(permanent(result).reason, Reason::UnknownService, "{name}");
+        assert!(sent.is_empty(), "{name}");
     }
 }
 
 #[tokio::test]
 async fn a_not_found_for_an_unpublished_name_says_what_is_published() {
-    let not_found = |_: usize| {
-        let mut response = ok(r#"{"error":{"code":404,"message":"m","status":"NOT_FOUND"}}"#);
-        *response.status_mut() = hyper::StatusCode::NOT_FOUND;
-        Ok(response)
-    };
-    let said = async |name: &str| match hooked::call(not_found, name, &[]).await.0 {
-        Err(GetError::Permanent(failure)) => failure.message,
-        other => panic!("{other:?}"),
-    };
+    let body = r#"{"error":{"code":404,"message":"m","status":"NOT_FOUND"}}"#;
+    let network = Network::new(move |_| Ok(response(404, body)));
+    let said = async |name: &str| permanent(network.call(name, &[]).await.0).message;
     assert_eq!(
         said("//apigateway.googleapis.com/operations/o").await,
         "GET https://apigateway.googleapis.com/v1/operations/o was answered with 404 NOT_FOUND and says \
@@ -122,6 +111,22 @@ async fn a_not_found_for_an_unpublished_name_says_what_is_published() {
         !said("//apigateway.googleapis.com/projects/p/locations/l/operations/o")
             .await
             .contains("patterns")
+    );
+}
+
+#[tokio::test]
+async fn a_wrong_address_is_named_with_its_host_version_and_path() {
+    let page = "<!DOCTYPE html><title>Error 404 (Not Found)!!1</title>";
+    let network = Network::new(move |_| Ok(response(404, page)));
+    let (result, sent) = network.call(NAME, &[]).await;
+    let failure = permanent(result);
+    assert_eq!((failure.reason, sent.len()), (Reason::WrongAddress, 1));
+    assert_eq!(
+        failure.message,
+        "GET https://workspaceevents.googleapis.com/v1beta/operations/o was answered with 404 and a page \
+         titled “Error 404 (Not Found)!!1”. The host workspaceevents.googleapis.com, version v1beta or \
+         the path /v1beta/operations/o is wrong: check OPERATIONS_SERVICE, OPERATIONS_ENDPOINT and the \
+         name."
     );
 }
 

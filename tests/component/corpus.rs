@@ -15,9 +15,10 @@ use operations_host::{Manifest, Member, Outputs, Reason, outputs_json};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
+use testing::answer::{json, reply};
+use testing::server::Server;
 
 use crate::block::{NAME, ask, failed};
-use crate::server::{Answer, Server};
 
 #[derive(Deserialize)]
 struct Entry {
@@ -39,7 +40,7 @@ struct Texts<'a> {
 }
 
 #[tokio::test]
-async fn every_file_of_the_corpus() {
+async fn every_file_of_the_corpus_is_read_without_loss() {
     let Some(folder) = env::var_os("OPERATIONS_CORPUS").filter(|folder| !folder.is_empty()) else {
         eprintln!("no corpus: OPERATIONS_CORPUS is not set, and nothing was run");
         return;
@@ -78,7 +79,7 @@ async fn every_file_of_the_corpus() {
 }
 
 async fn operation(file: &str, body: &str) {
-    let server = Server::always(Answer::operation(body)).await;
+    let server = Server::always(json(200, body.to_owned())).await;
     let outputs = ask(&server, NAME, &[])
         .await
         .unwrap_or_else(|error| panic!("{file}: {error}"));
@@ -200,8 +201,8 @@ fn texts_of(values: &[&RawValue]) -> Vec<String> {
 async fn http_error(entry: &Entry, text: &str) {
     let file = &entry.file;
     let status = entry.http_status.expect(file);
-    let answer = Answer::new(status, &[("Content-Type", &entry.content_type)], text);
-    let server = Server::always(answer).await;
+    let fields = [("content-type", entry.content_type.as_str())];
+    let server = Server::always(reply(status, &fields, text.to_owned())).await;
     let (case, failure) = failed(ask(&server, NAME, &[("OPERATIONS_MAX_ATTEMPTS", "1")]).await);
     // Streaming routes wrap the error in an array.
     let unwrapped = match serde_json::from_str::<Vec<&RawValue>>(text) {

@@ -7,13 +7,11 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::Response;
 use operations_host::{CallError, Failure, Outputs, Reason};
-use wasmtime_wasi_http::{Error, WasiBody};
+use testing::answer::{Answer, Reply, json, reply};
+use testing::server::{Server, closed_port};
 
-use crate::block::{NAME, ask, assert_failed, call};
-use crate::hooked::{self, GetError, Network, ok};
-use crate::server::{Answer, Server, closed_port};
-
-const DONE: &str = r#"{"done":true}"#;
+use crate::block::{DONE, NAME, ask, assert_failed, call, failed};
+use crate::fake_network::{self, Network, transient};
 
 /// A deadline that a test can wait for.
 const SHORT: (&str, &str) = ("OPERATIONS_TIMEOUT_MS", "700");
@@ -108,7 +106,7 @@ async fn the_deadline_holds_against_a_server_that_stops() {
 
 /// What the status says outweighs a body that does not come: a refused credential is not asked with again.
 #[tokio::test]
-async fn the_status_of_an_error_counts_where_its_body_does_not_come() {
+async fn the_status_of_an_error_counts_even_if_its_body_never_arrives() {
     for (status, case, reason) in [
         (503, "transient", Reason::Unavailable),
         (401, "permanent", Reason::Unauthenticated),
@@ -142,7 +140,7 @@ async fn the_deadline_holds_against_a_body_that_never_ends() {
 }
 
 #[tokio::test]
-async fn a_connection_that_breaks_is_lost_and_is_not_tried_again() {
+async fn a_connection_that_breaks_is_lost_and_not_tried_again() {
     let head = || Answer::raw("HTTP/1.1 200 OK\r\nContent-");
     for (what, answer) in [
         ("closed before the head", Answer::nothing()),
@@ -198,7 +196,7 @@ async fn a_body_may_end_with_its_connection() {
 
 #[tokio::test]
 async fn a_body_longer_than_its_content_length_is_cut_or_lost() {
-    let answer = Answer::operation(DONE).then("and more").then_silence();
+    let answer = Answer::from(DONE).then("and more").then_silence();
     let server = Server::always(answer).await;
     let result = tokio::time::timeout(BOUND, ask(&server, NAME, &[])).await;
     // Whether hyper still delivers the answer depends on when it reads what follows.
@@ -243,14 +241,14 @@ async fn a_refused_connection_is_tried_again_within_the_deadline() {
 }
 
 /// A failure with this status, and the requests that it took.
-async fn status(answer: Answer, settings: &[(&str, &str)]) -> (&'static str, Failure, usize) {
+async fn status(answer: Reply, settings: &[(&str, &str)]) -> (&'static str, Failure, usize) {
     let server = Server::always(answer).await;
-    let (case, failure) = crate::block::failed(ask(&server, NAME, settings).await);
+    let (case, failure) = failed(ask(&server, NAME, settings).await);
     (case, failure, server.requests().len())
 }
 
-fn at_once(status: u16) -> Answer {
-    Answer::new(status, &[("Retry-After", "0")], "")
+fn at_once(status: u16) -> Reply {
+    reply(status, &[("retry-after", "0")], "")
 }
 
 #[tokio::test]
@@ -278,7 +276,7 @@ async fn only_503_is_tried_again() {
 }
 
 #[tokio::test]
-async fn attempts_are_counted() {
+async fn a_call_makes_as_many_attempts_as_it_may() {
     for attempts in 1..=10 {
         let setting = attempts.to_string();
         let settings = [("OPERATIONS_MAX_ATTEMPTS", setting.as_str())];
@@ -291,16 +289,16 @@ async fn attempts_are_counted() {
 }
 
 #[tokio::test]
-async fn a_503_and_then_a_200_are_outputs() {
-    let server = Server::script([at_once(503), at_once(503), Answer::operation(DONE)]).await;
+async fn a_call_that_gets_503_and_then_200_gives_the_outputs() {
+    let server = Server::script([at_once(503).into(), at_once(503).into(), DONE.into()]).await;
     let outputs = ask(&server, NAME, &[]).await.unwrap();
     assert_eq!((outputs.done, outputs.name.as_str()), (true, NAME));
     assert_eq!(server.requests().len(), 3);
 }
 
 #[tokio::test]
-async fn the_failure_is_the_one_of_the_last_attempt() {
-    let server = Server::script([at_once(503), Answer::new(404, &[], "{}")]).await;
+async fn the_failure_is_that_of_the_last_attempt() {
+    let server = Server::script([at_once(503).into(), json(404, "{}").into()]).await;
     let failure = assert_failed(ask(&server, NAME, &[]).await, "permanent", Reason::NotFound);
     assert_eq!(
         (failure.http_status, server.requests().len()),
@@ -309,8 +307,8 @@ async fn the_failure_is_the_one_of_the_last_attempt() {
 }
 
 /// The time between the first two requests.
-async fn wait_between(first: Answer) -> Duration {
-    let server = Server::script([first, Answer::operation(DONE)]).await;
+async fn wait_between(first: Reply) -> Duration {
+    let server = Server::script([first.into(), DONE.into()]).await;
     assert!(ask(&server, NAME, &[]).await.unwrap().done);
     let requests = server.requests();
     assert_eq!(requests.len(), 2);
@@ -325,16 +323,16 @@ fn retry_info(delay: &str) -> String {
 
 #[tokio::test]
 async fn the_wait_is_the_backoff_or_what_the_service_asks_for() {
-    let unavailable = |fields: &[(&str, &str)], body: String| Answer::new(503, fields, body);
+    let unavailable = |fields: &[(&str, &str)], body: String| reply(503, fields, body);
     let (backoff, header, info, larger, date) = tokio::join!(
         wait_between(unavailable(&[], String::new())),
-        wait_between(unavailable(&[("Retry-After", "1")], String::new())),
+        wait_between(unavailable(&[("retry-after", "1")], String::new())),
         wait_between(unavailable(&[], retry_info("1.2s"))),
-        wait_between(unavailable(&[("Retry-After", "1")], retry_info("1.5s"))),
+        wait_between(unavailable(&[("retry-after", "1")], retry_info("1.5s"))),
         wait_between(unavailable(
             &[
-                ("Date", "Sun, 06 Nov 1994 08:49:37 GMT"),
-                ("Retry-After", "Sun, 06 Nov 1994 08:49:39 GMT"),
+                ("date", "Sun, 06 Nov 1994 08:49:37 GMT"),
+                ("retry-after", "Sun, 06 Nov 1994 08:49:39 GMT"),
             ],
             String::new(),
         )),
@@ -353,27 +351,27 @@ async fn the_wait_is_the_backoff_or_what_the_service_asks_for() {
 #[tokio::test]
 async fn a_wait_past_the_deadline_is_left_to_the_engine() {
     for (fields, body, retry_after_ms) in [
-        (vec![("Retry-After", "120")], String::new(), Some(120_000)),
+        (vec![("retry-after", "120")], String::new(), Some(120_000)),
         (vec![], retry_info("90.0005s"), Some(90_001)),
         (
-            vec![("Retry-After", "120")],
+            vec![("retry-after", "120")],
             retry_info("90s"),
             Some(120_000),
         ),
         (
-            vec![("Retry-After", "120")],
+            vec![("retry-after", "120")],
             retry_info("150s"),
             Some(150_000),
         ),
         (
-            vec![("Retry-After", "99999999999999")],
+            vec![("retry-after", "99999999999999")],
             String::new(),
             Some(u32::MAX),
         ),
         // Just past the default deadline of 60 s.
-        (vec![("Retry-After", "60")], String::new(), Some(60_000)),
+        (vec![("retry-after", "60")], String::new(), Some(60_000)),
     ] {
-        let answer = Answer::new(503, &fields, body);
+        let answer = reply(503, &fields, body);
         let ended = tokio::time::timeout(BOUND, status(answer, &[])).await;
         let (case, failure, sent) = ended.expect("it does not wait");
         assert_eq!(
@@ -384,9 +382,9 @@ async fn a_wait_past_the_deadline_is_left_to_the_engine() {
 }
 
 #[tokio::test]
-async fn a_retry_after_that_is_none_is_absent() {
+async fn a_retry_after_that_cannot_be_read_is_ignored() {
     for value in ["soon", "-1", "1.5", "Sun, 06 Nov 1994"] {
-        let answer = Answer::new(429, &[("Retry-After", value)], "");
+        let answer = reply(429, &[("retry-after", value)], "");
         let (case, failure, _) = status(answer, &[]).await;
         assert_eq!(
             (case, failure.reason, failure.retry_after_ms),
@@ -397,10 +395,10 @@ async fn a_retry_after_that_is_none_is_absent() {
 }
 
 #[tokio::test]
-async fn the_host_is_given_the_deadline_too() {
+async fn the_host_gets_the_deadline_too() {
     let settings = [("OPERATIONS_TIMEOUT_MS", "5000")];
     for (settings, deadline) in [(&settings[..], 5), (&[], 60)] {
-        let (result, sent) = hooked::call(|_| Ok(ok(DONE)), NAME, settings).await;
+        let (result, sent) = Network::done().call(NAME, settings).await;
         assert!(result.unwrap().done);
         let deadline = Duration::from_secs(deadline);
         let options = sent[0].options;
@@ -415,44 +413,31 @@ async fn the_host_is_given_the_deadline_too() {
     }
 }
 
-/// A host without timeouts of its own, whose network never answers.
-struct NeverAnswers;
-
-impl Network for NeverAnswers {
-    fn answer(&self, _attempt: usize) -> Result<Response<WasiBody>, Error> {
-        Ok(ok(DONE))
-    }
-
-    fn delay(&self) -> Duration {
-        BOUND * 2
-    }
-}
-
-/// A 200 whose body stops in the middle, for ever.
-fn never_ends(_attempt: usize) -> Result<Response<WasiBody>, Error> {
-    let begun = Full::new(Bytes::from_static(b"{")).map_err(|never| match never {});
-    let body = begun.with_trailers(std::future::pending());
-    Ok(Response::new(body.boxed_unsync()))
-}
-
+/// A host without timeouts of its own, on a network that never answers, or stops in the middle of a body.
 #[tokio::test]
-async fn the_block_holds_the_deadline_where_the_host_does_not() {
-    let settings = [SHORT];
+async fn the_block_keeps_its_deadline_even_if_the_host_does_not() {
+    let never_answers = Network::done().after(BOUND * 2);
+    let never_ends = Network::new(|_| {
+        let begun = Full::new(Bytes::from_static(b"{")).map_err(|never| match never {});
+        let body = begun.with_trailers(std::future::pending());
+        Ok(Response::new(body.boxed_unsync()))
+    });
     let start = Instant::now();
     let (head, body) = tokio::time::timeout(BOUND, async {
         tokio::join!(
-            hooked::call(NeverAnswers, NAME, &settings),
-            hooked::call(never_ends, NAME, &settings),
+            never_answers.call(NAME, &[SHORT]),
+            never_ends.call(NAME, &[SHORT]),
         )
     })
     .await
     .expect("a call ends with its deadline");
     assert!(start.elapsed() >= Duration::from_millis(700));
     for (what, (result, sent)) in [("head", head), ("body", body)] {
-        let Err(GetError::Transient(failure)) = result else {
-            panic!("{what}: {result:?}");
-        };
-        assert_eq!(failure.reason, hooked::Reason::Timeout, "{what}");
+        assert_eq!(
+            transient(result).reason,
+            fake_network::Reason::Timeout,
+            "{what}"
+        );
         assert_eq!(sent.len(), 1, "{what}");
     }
 }

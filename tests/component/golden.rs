@@ -16,11 +16,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use operations_host::{Manifest, Outputs, compact, failure_json, outputs_json};
+use operations_host::{CallError, Manifest, Outputs, compact, failure_json, outputs_json};
 use serde::Deserialize;
+use testing::answer::{Answer, json};
+use testing::server::Server;
 
 use crate::block::{NAME, ask};
-use crate::server::{Answer, Server};
 
 /// `input.json`.
 #[derive(Deserialize)]
@@ -88,10 +89,7 @@ impl Case {
         fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
     }
 
-    async fn ask(
-        &self,
-        server: &Server,
-    ) -> Result<operations_host::Outputs, operations_host::CallError> {
+    async fn ask(&self, server: &Server) -> Result<Outputs, CallError> {
         let settings: Vec<(&str, &str)> = self
             .settings
             .iter()
@@ -119,13 +117,13 @@ impl Case {
 }
 
 #[tokio::test]
-async fn operations() {
+async fn every_operation_case_gives_the_outputs_it_expects() {
     let manifest = Manifest::builtin();
     let mut differences = Vec::new();
     let cases = Case::all("operations", "answer.json");
     for case in &cases {
         let answer = String::from_utf8(case.read("answer.json")).unwrap();
-        let server = Server::always(Answer::operation(&answer)).await;
+        let server = Server::always(json(200, answer.clone())).await;
         match case.ask(&server).await {
             Ok(outputs) => {
                 differences.extend(case.compare(&outputs_json(&manifest, &outputs)));
@@ -163,7 +161,7 @@ fn texts(outputs: &Outputs) -> impl Iterator<Item = &str> {
 }
 
 #[tokio::test]
-async fn failures() {
+async fn every_failure_case_gives_the_failure_it_expects() {
     let mut differences = Vec::new();
     let mut cases = Case::all("failures", "answer.http");
     for case in &mut cases {
@@ -174,7 +172,7 @@ async fn failures() {
             Err(error) => {
                 let actual = failure_json(&error)
                     .replace(&server.endpoint(), "{endpoint}")
-                    .replace(&server.authority(), "{authority}");
+                    .replace(&server.address.to_string(), "{authority}");
                 differences.extend(case.compare(&actual));
             }
             Ok(outputs) => differences.push(format!("{}: {outputs:?}", case.folder.display())),

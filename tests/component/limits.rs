@@ -3,15 +3,16 @@
 use std::time::Duration;
 
 use operations_host::{CallError, Outputs, Reason};
+use testing::answer::{Answer, json, reply};
+use testing::server::Server;
 
-use crate::block::{NAME, ask, assert_failed};
-use crate::server::{Answer, Server};
+use crate::block::{DONE, NAME, ask, assert_failed};
 
 /// The most that a body may have, in bytes.
 const MAX_BODY: usize = 16 * 1024 * 1024;
 
 /// A call whose answer is large: it must be over long before its deadline.
-async fn get(answer: Answer) -> Result<Outputs, CallError> {
+async fn get(answer: impl Into<Answer>) -> Result<Outputs, CallError> {
     let server = Server::always(answer).await;
     tokio::time::timeout(Duration::from_secs(50), ask(&server, NAME, &[]))
         .await
@@ -49,7 +50,7 @@ fn assert_too_large(result: Result<Outputs, CallError>) {
 async fn a_body_of_16_mib_passes() {
     let body = operation(MAX_BODY);
     for answer in [
-        Answer::operation(&body),
+        json(200, body.clone()).into(),
         chunked(&body),
         Answer::raw(format!("HTTP/1.1 200 OK\r\n\r\n{body}")),
     ] {
@@ -68,13 +69,13 @@ async fn a_body_of_16_mib_passes() {
 }
 
 #[tokio::test]
-async fn one_byte_more_is_too_large() {
+async fn a_body_of_one_byte_more_is_too_large() {
     let body = operation(MAX_BODY + 1);
     for answer in [
-        Answer::operation(&body),
+        json(200, body.clone()).into(),
         chunked(&body),
         Answer::raw(format!("HTTP/1.1 200 OK\r\n\r\n{body}")),
-        Answer::operation(operation(17 * 1024 * 1024)),
+        json(200, operation(17 * 1024 * 1024)).into(),
     ] {
         assert_too_large(get(answer).await);
     }
@@ -124,10 +125,10 @@ async fn a_head_without_end_is_refused() {
 }
 
 #[tokio::test]
-async fn depth_is_no_limit() {
+async fn a_body_may_be_nested_to_any_depth() {
     let deep = format!("{}{}", "[".repeat(1_000_000), "]".repeat(1_000_000));
     let body = format!(r#"{{"done":true,"response":{{"deep":{deep}}}}}"#);
-    let outputs = get(Answer::operation(body)).await.unwrap();
+    let outputs = get(json(200, body)).await.unwrap();
     assert!(outputs.response_custom_key_value[0].value == deep);
     // Closed one short of it.
     let body = format!(
@@ -135,7 +136,7 @@ async fn depth_is_no_limit() {
         &deep[..deep.len() - 1]
     );
     assert_failed(
-        get(Answer::operation(body)).await,
+        get(json(200, body)).await,
         "permanent",
         Reason::NotAnOperation,
     );
@@ -145,7 +146,7 @@ async fn depth_is_no_limit() {
 async fn a_hundred_thousand_members_pass() {
     let members: Vec<String> = (0..100_000).map(|n| format!(r#""key {n}":{n}"#)).collect();
     let body = format!(r#"{{"done":true,"response":{{{}}}}}"#, members.join(","));
-    let outputs = get(Answer::operation(body)).await.unwrap();
+    let outputs = get(json(200, body)).await.unwrap();
     let read: Vec<String> = outputs
         .response_custom_key_value
         .iter()
@@ -163,7 +164,7 @@ async fn ten_thousand_details_pass() {
         r#"{{"done":true,"error":{{"code":9,"details":[{}]}}}}"#,
         details.join(",")
     );
-    let outputs = get(Answer::operation(body)).await.unwrap();
+    let outputs = get(json(200, body)).await.unwrap();
     assert!(outputs.error_details == details);
     assert_eq!(outputs.error_details_custom_key_value.len(), details.len());
 }
@@ -199,46 +200,46 @@ async fn aborted(answers: impl IntoIterator<Item = (&'static str, Answer)>) -> V
 }
 
 #[tokio::test]
-async fn sixteen_mib_of_members_that_nobody_asked_for_do_not_trap() {
+async fn sixteen_mib_of_unknown_members_do_not_trap() {
     let error = filled(r#"{"error":{"code":500,#}}"#, member);
     let answers = [
         (
             "of an operation",
-            Answer::operation(filled(r#"{"done":true,#}"#, member)),
+            json(200, filled(r#"{"done":true,#}"#, member)).into(),
         ),
-        ("of an error answer", Answer::new(500, &[], error)),
+        ("of an error answer", json(500, error).into()),
     ];
     assert_eq!(aborted(answers).await, [""; 0]);
 }
 
 #[tokio::test]
-async fn sixteen_mib_of_members_or_details_do_not_trap() {
+async fn sixteen_mib_of_metadata_members_or_details_do_not_trap() {
     let metadata = filled(r#"{"done":true,"metadata":{#}}"#, member);
     let details = filled(r#"{"done":true,"error":{"details":[#]}}"#, |_| "{}".into());
     let error = filled(r#"{"error":{"code":500,"details":[#]}}"#, |_| "1".into());
     let array = filled("[#]", |_| "1".into());
     let answers = [
-        ("members of metadata", Answer::operation(metadata)),
-        ("details", Answer::operation(details)),
-        ("details of an error answer", Answer::new(500, &[], error)),
-        ("elements of an error answer", Answer::new(500, &[], array)),
+        ("members of metadata", json(200, metadata).into()),
+        ("details", json(200, details).into()),
+        ("details of an error answer", json(500, error).into()),
+        ("elements of an error answer", json(500, array).into()),
     ];
     assert_eq!(aborted(answers).await, [""; 0]);
 }
 
 #[tokio::test]
 async fn a_redirect_is_not_followed() {
-    let other = Server::always(Answer::operation(r#"{"done":true}"#)).await;
+    let other = Server::always(DONE).await;
     let token = ("GOOGLE_OAUTH_ACCESS_TOKEN", "not-a-real-token");
     for status in [301, 302, 303, 307, 308] {
         let location = format!("{}/operations/o", other.endpoint());
-        let server = Server::always(Answer::new(status, &[("Location", &location)], "")).await;
+        let server = Server::always(reply(status, &[("location", &location)], "")).await;
         let result = ask(&server, NAME, &[token]).await;
         let failure = assert_failed(result, "permanent", Reason::Redirected);
         assert_eq!(failure.http_status, Some(status));
         assert_eq!(server.requests().len(), 1);
     }
-    assert_eq!(other.connections(), 0);
+    assert_eq!(other.seen().accepted, 0);
 }
 
 #[tokio::test]
@@ -249,11 +250,11 @@ async fn a_content_encoding_is_not_decoded() {
         0x4b, 0x55, 0xb2, 0x2a, 0x29, 0x2a, 0x4d, 0xad, 0x05, 0x00, 0x4b, 0x33, 0x0b, 0xe4, 0x0d,
         0x00, 0x00, 0x00,
     ];
-    let answer = Answer::new(200, &[("Content-Encoding", "gzip")], GZIP);
+    let answer = reply(200, &[("content-encoding", "gzip")], GZIP);
     let failure = assert_failed(get(answer).await, "permanent", Reason::NotAnOperation);
     assert_eq!(failure.http_status, Some(200));
     for identity in ["identity", "Identity", " identity "] {
-        let answer = Answer::new(200, &[("Content-Encoding", identity)], r#"{"done":true}"#);
+        let answer = reply(200, &[("content-encoding", identity)], DONE);
         assert!(get(answer).await.unwrap().done, "{identity:?}");
     }
 }

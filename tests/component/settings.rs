@@ -1,16 +1,17 @@
 //! Settings, as the component sees them in its environment.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
 
 use operations_host::{Call, CallError, Manifest, Reason};
+use testing::server::Server;
 
-use crate::block::{NAME, ask, assert_failed, call, load};
-use crate::hooked::{self, GetError, ok};
-use crate::server::{Answer, Server};
+use crate::block::{DONE, NAME, ask, assert_failed, call, load};
+use crate::fake_network::{self, Network, permanent};
+use crate::manifest::{MANIFEST, list, text};
 
-const DONE: &str = r#"{"done":true}"#;
-
-/// For each setting a value that is not of its form, and what the failure says of it.
+/// For each setting a malformed value, and the message of the failure.
 const BAD: &[(&str, &str, &str)] = &[
     (
         "OPERATIONS_SERVICE",
@@ -62,8 +63,8 @@ const BAD: &[(&str, &str, &str)] = &[
 ];
 
 #[tokio::test]
-async fn a_value_of_another_form_is_an_invalid_setting() {
-    let server = Server::always(Answer::operation(DONE)).await;
+async fn a_malformed_value_is_an_invalid_setting() {
+    let server = Server::always(DONE).await;
     for &(variable, value, message) in BAD {
         let failure = assert_failed(
             ask(&server, NAME, &[(variable, value)]).await,
@@ -72,12 +73,12 @@ async fn a_value_of_another_form_is_an_invalid_setting() {
         );
         assert_eq!(failure.message, message);
     }
-    assert_eq!(server.connections(), 0);
+    assert_eq!(server.seen().accepted, 0);
 }
 
 #[tokio::test]
 async fn an_empty_variable_is_unset() {
-    let server = Server::always(Answer::operation(DONE)).await;
+    let server = Server::always(DONE).await;
     for &(variable, ..) in BAD.iter().filter(|bad| bad.0 != "OPERATIONS_ENDPOINT") {
         let outputs = ask(&server, NAME, &[(variable, "")]).await;
         assert!(outputs.unwrap().done, "{variable}");
@@ -89,44 +90,57 @@ async fn an_empty_variable_is_unset() {
             .iter()
             .all(|request| request.head == fields)
     );
-    let (result, sent) = hooked::call(|_| Ok(ok(DONE)), NAME, &[("OPERATIONS_ENDPOINT", "")]).await;
+    let (result, sent) = Network::done()
+        .call(NAME, &[("OPERATIONS_ENDPOINT", "")])
+        .await;
     assert!(result.unwrap().done);
     assert_eq!(sent[0].uri.host(), Some("workspaceevents.googleapis.com"));
 }
 
-/// Each is read by the block, since [`a_value_of_another_form_is_an_invalid_setting`].
+/// That the block reads each of them is what [`a_malformed_value_is_an_invalid_setting`] asserts.
 #[test]
-fn the_settings_of_the_manifest_are_those_that_the_block_reads() {
+fn the_block_reads_the_settings_of_the_manifest_and_no_others() {
     let manifest = Manifest::builtin();
-    let named: BTreeSet<&str> = manifest
-        .settings
-        .iter()
-        .map(|setting| setting.variable.as_str())
-        .collect();
+    let settings = manifest.settings.iter();
+    let named: BTreeSet<String> = settings.map(|setting| setting.variable.clone()).collect();
     assert_eq!(named.len(), manifest.settings.len());
-    assert_eq!(named, BAD.iter().map(|bad| bad.0).collect());
-    // No other variable has an arm where the environment is read.
-    let source = include_str!("../../src/settings.rs");
-    let (source, _) = source.split_once("mod tests").expect("it has unit tests");
-    let arms = source.lines().filter_map(|line| {
-        let (variable, _) = line.trim().strip_prefix('"')?.split_once("\" =>")?;
-        Some(variable)
-    });
-    assert_eq!(named, arms.collect());
+    assert_eq!(named, BAD.iter().map(|bad| bad.0.to_owned()).collect());
+    let mut in_sources = BTreeSet::new();
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../src");
+    collect_variables(&sources, &mut in_sources);
+    assert_eq!(named, in_sources);
+}
+
+/// The variables that the sources in this folder name in string literals, unit tests aside.
+fn collect_variables(folder: &Path, variables: &mut BTreeSet<String>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect_variables(&path, variables);
+            continue;
+        }
+        let source = fs::read_to_string(&path).unwrap();
+        let source = source.split("#[cfg(test)]").next().unwrap_or_default();
+        let is_variable = |text: &&str| {
+            let starts = text.starts_with("OPERATIONS_") || text.starts_with("GOOGLE_");
+            // A prefix is not a variable.
+            let is_whole = !text.ends_with('_');
+            starts && is_whole && text.bytes().all(|b| b.is_ascii_uppercase() || b == b'_')
+        };
+        variables.extend(source.split('"').filter(is_variable).map(str::to_owned));
+    }
 }
 
 #[tokio::test]
 async fn numbers_have_the_bounds_and_defaults_of_the_manifest() {
-    let manifest: serde_json::Value =
-        serde_json::from_str(include_str!("../../manifest.json")).unwrap();
-    let server = Server::always(Answer::operation(DONE)).await;
+    let server = Server::always(DONE).await;
     let mut numbers = 0;
-    for setting in manifest["settings"].as_array().unwrap() {
+    for setting in list(&MANIFEST["settings"]) {
         if setting["type"] != "integer" {
             continue;
         }
         numbers += 1;
-        let variable = setting["variable"].as_str().unwrap();
+        let variable = text(&setting["variable"]);
         let [least, most, default] =
             ["minimum", "maximum", "default"].map(|key| setting[key].as_u64().unwrap());
         assert!((least..=most).contains(&default), "{variable}");
@@ -154,12 +168,10 @@ async fn numbers_have_the_bounds_and_defaults_of_the_manifest() {
         }
     }
     assert_eq!(numbers, 2);
-    // The defaults: deadline::only_503_is_tried_again and deadline::the_host_is_given_the_deadline_too.
+    // deadline::only_503_is_tried_again and deadline::the_host_gets_the_deadline_too assert the defaults.
     let default = |variable: &str| {
-        let settings = manifest["settings"].as_array().unwrap();
-        let setting = settings
-            .iter()
-            .find(|setting| setting["variable"] == variable);
+        let mut settings = list(&MANIFEST["settings"]).iter();
+        let setting = settings.find(|setting| setting["variable"] == variable);
         setting.unwrap()["default"].as_u64()
     };
     assert_eq!(default("OPERATIONS_TIMEOUT_MS"), Some(60_000));
@@ -187,8 +199,8 @@ async fn a_secret_is_in_no_message() {
 }
 
 #[tokio::test]
-async fn a_token_and_a_key_exclude_each_other() {
-    let server = Server::always(Answer::operation(DONE)).await;
+async fn a_token_and_a_key_cannot_both_be_set() {
+    let server = Server::always(DONE).await;
     let settings = [
         ("GOOGLE_OAUTH_ACCESS_TOKEN", "not-a-real-token"),
         ("GOOGLE_API_KEY", "not-a-real-key"),
@@ -202,11 +214,11 @@ async fn a_token_and_a_key_exclude_each_other() {
         "{}",
         failure.message
     );
-    assert_eq!(server.connections(), 0);
+    assert_eq!(server.seen().accepted, 0);
 }
 
 #[tokio::test]
-async fn a_credential_goes_over_tls_or_stays_on_this_machine() {
+async fn a_credential_is_sent_over_tls_or_to_this_machine() {
     let credentials = [
         ("GOOGLE_OAUTH_ACCESS_TOKEN", "not-a-real-token"),
         ("GOOGLE_API_KEY", "not-a-real-key"),
@@ -221,14 +233,12 @@ async fn a_credential_goes_over_tls_or_stays_on_this_machine() {
             "http://[::2]/v1",
         ] {
             let settings = [("OPERATIONS_ENDPOINT", endpoint), credential];
-            let (result, sent) = hooked::call(|_| Ok(ok(DONE)), NAME, &settings).await;
-            let Err(GetError::Permanent(failure)) = result else {
-                panic!("{endpoint}: {result:?}");
-            };
-            assert_eq!(failure.reason, hooked::Reason::InvalidSetting, "{endpoint}");
+            let (result, sent) = Network::done().call(NAME, &settings).await;
+            let reason = permanent(result).reason;
+            assert_eq!(reason, fake_network::Reason::InvalidSetting, "{endpoint}");
             assert_eq!(sent.len(), 0, "{endpoint}");
             // Without the credential it is allowed.
-            let (result, sent) = hooked::call(|_| Ok(ok(DONE)), NAME, &settings[..1]).await;
+            let (result, sent) = Network::done().call(NAME, &settings[..1]).await;
             assert!(result.unwrap().done, "{endpoint}");
             assert_eq!(sent.len(), 1, "{endpoint}");
         }
@@ -239,7 +249,7 @@ async fn a_credential_goes_over_tls_or_stays_on_this_machine() {
             "http://[::1]:8080/v1",
         ] {
             let settings = [("OPERATIONS_ENDPOINT", endpoint), credential];
-            let (result, sent) = hooked::call(|_| Ok(ok(DONE)), NAME, &settings).await;
+            let (result, sent) = Network::done().call(NAME, &settings).await;
             assert!(result.unwrap().done, "{endpoint}");
             assert_eq!(sent.len(), 1, "{endpoint}");
         }
@@ -247,7 +257,7 @@ async fn a_credential_goes_over_tls_or_stays_on_this_machine() {
 }
 
 #[tokio::test]
-async fn a_service_outside_of_the_catalogue_is_unknown_unless_it_has_an_endpoint() {
+async fn a_service_outside_the_catalogue_is_unknown_unless_it_has_an_endpoint() {
     for (name, settings) in [
         ("//nothing.googleapis.com/operations/o", vec![]),
         (NAME, vec![("OPERATIONS_SERVICE", "nothing.googleapis.com")]),
@@ -259,7 +269,7 @@ async fn a_service_outside_of_the_catalogue_is_unknown_unless_it_has_an_endpoint
         let result = call(name, &settings).await;
         assert_failed(result, "permanent", Reason::UnknownService);
     }
-    let server = Server::always(Answer::operation(DONE)).await;
+    let server = Server::always(DONE).await;
     let service = [("OPERATIONS_SERVICE", "own.example.com")];
     for name in [NAME, "//own.example.com/operations/o"] {
         assert!(ask(&server, name, &service).await.unwrap().done, "{name}");
@@ -268,8 +278,8 @@ async fn a_service_outside_of_the_catalogue_is_unknown_unless_it_has_an_endpoint
 }
 
 #[tokio::test]
-async fn a_pinned_service_or_an_endpoint_refuses_the_names_of_another() {
-    let server = Server::always(Answer::operation(DONE)).await;
+async fn a_pinned_service_and_an_endpoint_refuse_the_names_of_another_service() {
+    let server = Server::always(DONE).await;
     let other = "//apigateway.googleapis.com/projects/p/locations/l/operations/o";
     let pinned = [("OPERATIONS_SERVICE", "workspaceevents.googleapis.com")];
     for failure in [
@@ -293,12 +303,12 @@ async fn a_pinned_service_or_an_endpoint_refuses_the_names_of_another() {
             failure.message
         );
     }
-    assert_eq!(server.connections(), 0);
+    assert_eq!(server.seen().accepted, 0);
 }
 
 #[tokio::test]
-async fn a_name_that_is_none_is_not_sent() {
-    let server = Server::always(Answer::operation(DONE)).await;
+async fn an_invalid_name_is_not_sent() {
+    let server = Server::always(DONE).await;
     for name in [
         "",
         "/operations/o",
@@ -326,11 +336,11 @@ async fn a_name_that_is_none_is_not_sent() {
         );
         assert_eq!(failure.http_status, None);
     }
-    assert_eq!(server.connections(), 0);
+    assert_eq!(server.seen().accepted, 0);
 }
 
 #[tokio::test]
-async fn a_setting_that_the_manifest_does_not_name_never_reaches_the_block() {
+async fn a_setting_that_the_manifest_does_not_list_never_reaches_the_block() {
     let call = Call::new(NAME).setting("PATH", "/bin");
     let result = load(Manifest::builtin()).call(&call).await;
     let Err(error @ CallError::UnknownSetting(_)) = result else {

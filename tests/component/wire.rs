@@ -1,20 +1,24 @@
 //! What goes over the wire, byte for byte.
 
-use crate::block::{ask, call, failed};
-use crate::hooked::{self, ok};
-use crate::server::{Answer, Request, Server};
+use operations_host::Reason;
+use testing::answer::reply;
+use testing::recorded::Recorded;
+use testing::server::Server;
 
-const DONE: &str = r#"{"done":true}"#;
+use crate::block::{DONE, ask, assert_failed, call};
+use crate::fake_network::Network;
+
 const TOKEN: &str = "not-a-real-token";
 const KEY: &str = "not-a-real-key";
 
-/// The one request of a call for `name`, once the client can send nothing more.
-async fn sent(name: &str, settings: &[(&str, &str)]) -> (Request, String) {
-    let server = Server::always(Answer::operation(DONE)).await;
+/// The one request of a call for `name`, and the host and port that it was sent to.
+async fn sent(name: &str, settings: &[(&str, &str)]) -> (Recorded, String) {
+    let server = Server::always(reply(200, &[("connection", "close")], DONE)).await;
     ask(&server, name, settings).await.unwrap();
-    server.closed(1).await;
-    assert_eq!(server.connections(), 1);
-    (server.request(), server.authority())
+    // Whatever the client sends behind the request would be recorded as one more.
+    server.until(|seen| seen.open == 0).await;
+    assert_eq!(server.seen().accepted, 1);
+    (server.request(), server.address.to_string())
 }
 
 /// The target of the request for `name`, without the query.
@@ -45,7 +49,7 @@ async fn a_request_is_these_bytes_and_no_others() {
         user_agent(),
     ];
     assert_eq!(request.fields(), expected);
-    assert_eq!(request.rest, b"");
+    assert_eq!(request.body, "");
 }
 
 #[tokio::test]
@@ -80,7 +84,7 @@ async fn an_api_key_is_in_its_header_alone() {
 }
 
 #[tokio::test]
-async fn one_newline_behind_a_secret_is_not_sent() {
+async fn a_newline_at_the_end_of_a_secret_is_not_sent() {
     let token = format!("{TOKEN}\n");
     let (request, _) = sent("operations/o", &[("GOOGLE_OAUTH_ACCESS_TOKEN", &token)]).await;
     let field = format!("authorization: Bearer {TOKEN}");
@@ -88,7 +92,7 @@ async fn one_newline_behind_a_secret_is_not_sent() {
 }
 
 #[tokio::test]
-async fn every_byte_of_a_name_but_the_unreserved_is_encoded() {
+async fn every_byte_of_a_name_is_encoded_unless_it_is_unreserved() {
     for (name, expected) in [
         ("operations/abcXYZ019-_.~", "/v1/operations/abcXYZ019-_.~"),
         ("operations/a/b/c", "/v1/operations/a/b/c"),
@@ -122,7 +126,7 @@ async fn every_byte_of_a_name_but_the_unreserved_is_encoded() {
 }
 
 #[tokio::test]
-async fn a_full_name_goes_out_without_its_service() {
+async fn a_full_name_is_sent_without_its_service() {
     let service = ("OPERATIONS_SERVICE", "apigateway.googleapis.com");
     let name = "//apigateway.googleapis.com/projects/p/locations/l/operations/o";
     let (request, _) = sent(name, &[service]).await;
@@ -140,8 +144,8 @@ async fn the_path_of_an_endpoint_is_kept() {
         ("/v1/", "/v1/operations/o"),
         ("/proxy/a%20b/v1beta", "/proxy/a%20b/v1beta/operations/o"),
     ] {
-        let server = Server::always(Answer::operation(DONE)).await;
-        let endpoint = format!("http://{}{path}", server.authority());
+        let server = Server::always(DONE).await;
+        let endpoint = format!("http://{}{path}", server.address);
         call("operations/o", &[("OPERATIONS_ENDPOINT", &endpoint)])
             .await
             .unwrap();
@@ -157,22 +161,16 @@ async fn the_path_of_an_endpoint_is_kept() {
 async fn the_longest_name_is_sent_and_one_byte_more_is_not() {
     let longest = format!("operations/{}", "a".repeat(2048 - "operations/".len()));
     assert_eq!(path(&longest).await, format!("/v1/{longest}"));
-    let server = Server::always(Answer::operation(DONE)).await;
-    let (case, failure) = failed(ask(&server, &format!("{longest}a"), &[]).await);
-    assert_eq!(
-        (
-            case,
-            operations_host::Reason::InvalidName,
-            server.connections()
-        ),
-        ("permanent", failure.reason, 0)
-    );
+    let server = Server::always(DONE).await;
+    let result = ask(&server, &format!("{longest}a"), &[]).await;
+    assert_failed(result, "permanent", Reason::InvalidName);
+    assert_eq!(server.seen().accepted, 0);
 }
 
 #[tokio::test]
 async fn every_attempt_sends_the_same_bytes() {
-    let again = Answer::new(503, &[("Retry-After", "0")], "");
-    let server = Server::script([again, Answer::operation(DONE)]).await;
+    let again = reply(503, &[("retry-after", "0")], "");
+    let server = Server::script([again.into(), DONE.into()]).await;
     ask(
         &server,
         "operations/o",
@@ -181,12 +179,12 @@ async fn every_attempt_sends_the_same_bytes() {
     .await
     .unwrap();
     let requests = server.requests();
-    assert_eq!((requests.len(), server.connections()), (2, 2));
+    assert_eq!(requests.len(), 2);
     assert_eq!(requests[0].head, requests[1].head);
 }
 
 #[tokio::test]
-async fn a_service_is_asked_at_its_own_host_over_tls() {
+async fn a_service_is_called_at_its_own_host_over_tls() {
     let name = "projects/p/locations/l/operations/o";
     for (settings, name, expected) in [
         (
@@ -213,7 +211,7 @@ async fn a_service_is_asked_at_its_own_host_over_tls() {
             "https://workspaceevents.apis.example.org/v1beta/operations/o",
         ),
     ] {
-        let (result, sent) = hooked::call(|_| Ok(ok(DONE)), &name, &settings).await;
+        let (result, sent) = Network::done().call(&name, &settings).await;
         assert!(result.unwrap().done);
         assert_eq!(sent.len(), 1);
         assert_eq!(sent[0].method, "GET");
