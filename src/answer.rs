@@ -5,7 +5,7 @@ use crate::json;
 use crate::message::shortened;
 use crate::operation::NotAnOperation;
 use crate::request::Request;
-use crate::{retry, service_error};
+use crate::{advice, retry, service_error};
 
 /// The largest body, in bytes. The README states the memory that this takes.
 pub const MAX_BODY: usize = 16 * 1024 * 1024;
@@ -57,8 +57,8 @@ pub fn read(request: &Request, answer: Answer) -> Result<Vec<u8>, Failure> {
     let words = words(request, &answer, error.as_ref());
     // A service's words mostly end with a full stop of their own.
     let end = if words.ends_with(".”") { "" } else { "." };
-    let what_to_do = what_to_do(request, &reason, answer.status, error.as_ref());
-    let message = format!("{request} was answered with {words}{end} {what_to_do}");
+    let advice = advice::what_to_do(request, &reason, answer.status, error.as_ref());
+    let message = format!("{request} was answered with {words}{end} {advice}");
     let by_header = answer.retry_after.as_deref();
     let by_header = by_header.and_then(|text| retry::retry_after_ms(text, answer.date.as_deref()));
     let by_detail = error.as_ref().and_then(ServiceError::retry_delay);
@@ -127,22 +127,17 @@ fn words(request: &Request, answer: &Answer, error: Option<&ServiceError>) -> St
         Some(error) if error.message.is_empty() => format!("{status} {name}"),
         Some(error) => format!(
             "{status} {name} and says {}",
-            excerpt(request, &error.message)
+            request.excerpt(&error.message)
         ),
         None if answer.body.is_empty() => format!("{status} and no readable body"),
         None => match title(&answer.body) {
-            Some(title) => format!("{status} and a page titled {}", excerpt(request, &title)),
+            Some(title) => format!("{status} and a page titled {}", request.excerpt(&title)),
             None => format!(
                 "{status} and {} bytes that hold no error object",
                 answer.body.len()
             ),
         },
     }
-}
-
-/// The service's words, at a length that a message can carry; `service-error` has all of them.
-fn excerpt(request: &Request, words: &str) -> String {
-    format!("“{}”", shortened(&request.redact(words), 500))
 }
 
 /// The title of an HTML page: the only words in it for people.
@@ -153,109 +148,12 @@ fn title(body: &[u8]) -> Option<String> {
     Some(title.trim().to_owned())
 }
 
-fn what_to_do(
-    request: &Request,
-    reason: &Reason,
-    status: u16,
-    error: Option<&ServiceError>,
-) -> String {
-    let text = match reason {
-        Reason::ConnectionLost => {
-            "That is no answer: try again, and check what stands between this host and the service."
-        }
-        Reason::NotAnOperation => "Only a 200 holds an operation: check the endpoint.",
-        Reason::Redirected => {
-            "Redirects are not followed: set OPERATIONS_ENDPOINT to the address that serves the API."
-        }
-        Reason::Unauthenticated => "Get a new access token, or have the host add one.",
-        Reason::PermissionDenied => return how_to_get_permission(request, error),
-        Reason::WrongAddress => return wrong_address(request),
-        Reason::NotFound => return not_found(request),
-        Reason::Timeout => "The service waited too long for the request: try again.",
-        Reason::Aborted => "Another request was in the way: try again.",
-        Reason::QuotaExceeded => {
-            "Wait before the next call, poll less often, or ask for more quota."
-        }
-        Reason::Unavailable => "The service cannot answer now: try again later.",
-        Reason::ServiceFault if status == 501 => {
-            "The service does not implement this method: check the version."
-        }
-        Reason::ServiceFault => "The service failed: try again later.",
-        _ => {
-            "The service does not take this request: check the name, the version and the settings."
-        }
-    };
-    text.to_owned()
-}
-
-fn how_to_get_permission(request: &Request, error: Option<&ServiceError>) -> String {
-    let reason = error.and_then(ServiceError::info_reason);
-    match reason.as_deref() {
-        Some("ACCESS_TOKEN_SCOPE_INSUFFICIENT") => match request.service {
-            Some(service) if !service.scopes().is_empty() => {
-                format!(
-                    "Get a token with one of the scopes {}.",
-                    service.scopes().join(" ")
-                )
-            }
-            _ => {
-                "Get a token with a scope that the service's documentation of operations.get names."
-                    .to_owned()
-            }
-        },
-        Some("SERVICE_DISABLED") => {
-            match error.and_then(|error| error.info_metadata("activationUrl")) {
-                Some(url) => format!(
-                    "Enable the API at {} and wait a few minutes.",
-                    excerpt(request, &url)
-                ),
-                None => "Enable the API in the project and wait a few minutes.".to_owned(),
-            }
-        }
-        _ => "Grant the caller the permission to get this operation.".to_owned(),
-    }
-}
-
-fn wrong_address(request: &Request) -> String {
-    let version = match request.version {
-        Some(version) => format!("version {}", version.name()),
-        None => "the version in OPERATIONS_ENDPOINT".to_owned(),
-    };
-    format!(
-        "The host {}, {version} or the path {} is wrong: check OPERATIONS_SERVICE, \
-         OPERATIONS_ENDPOINT and the name.",
-        request.authority, request.path
-    )
-}
-
-fn not_found(request: &Request) -> String {
-    let mut text = "There is no such operation, or it has expired (services keep one for about 30 \
-                    days): check the name and the service."
-        .to_owned();
-    let patterns = request.unmatched_patterns();
-    if !patterns.is_empty() {
-        text.push_str(&format!(
-            " The name fits none of the patterns that the service publishes: {}.",
-            patterns.join(", ")
-        ));
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::name::Name;
     use crate::operation::Operation;
-    use crate::settings::Settings;
 
     const NAME: &str = "projects/p/locations/global/operations/o";
-
-    fn request(name: &str, variables: &[(&str, &str)]) -> Request {
-        let variables = variables.iter().map(|&(k, v)| (k.to_owned(), v.to_owned()));
-        let settings = Settings::from_variables(variables).unwrap();
-        Request::new(&Name::parse(name).unwrap(), &settings).unwrap()
-    }
 
     fn answer(status: u16, body: &str) -> Answer {
         Answer {
@@ -276,7 +174,7 @@ mod tests {
 
     fn apigateway() -> Request {
         let service = "apigateway.googleapis.com/v1";
-        request(NAME, &[("OPERATIONS_SERVICE", service)])
+        Request::of(NAME, &[("OPERATIONS_SERVICE", service)])
     }
 
     #[test]
@@ -354,30 +252,6 @@ mod tests {
     }
 
     #[test]
-    fn the_version_of_an_endpoint_is_named_as_that() {
-        let request = request(
-            "operations/o",
-            &[("OPERATIONS_ENDPOINT", "https://h.example/v9")],
-        );
-        assert!(said(&request, 404, "").contains(
-            "The host h.example, the version in OPERATIONS_ENDPOINT or the path /v9/operations/o"
-        ));
-    }
-
-    #[test]
-    fn a_not_found_lists_the_patterns_that_the_name_does_not_match() {
-        let service = "apigateway.googleapis.com/v1";
-        let request = request("operations/o", &[("OPERATIONS_SERVICE", service)]);
-        let patterns = request.unmatched_patterns();
-        assert!(!patterns.is_empty());
-        let end = format!(
-            " The name fits none of the patterns that the service publishes: {}.",
-            patterns.join(", ")
-        );
-        assert!(said(&request, 404, "{}").ends_with(&end));
-    }
-
-    #[test]
     fn the_service_is_quoted_up_to_a_limit() {
         let message = |words: &str| format!(r#"{{"error":{{"status":"S","message":"{words}"}}}}"#);
         let quoted = |body: &str| {
@@ -406,48 +280,6 @@ mod tests {
         );
         let status = format!(r#"{{"error":{{"status":"{}"}}}}"#, "S".repeat(101));
         assert_eq!(quoted(&status), format!("400 {}….", "S".repeat(100)));
-    }
-
-    #[test]
-    fn a_403_says_how_to_get_the_permission() {
-        let info = |reason: &str, rest: &str| {
-            format!(
-                r#"{{"error":{{"status":"PERMISSION_DENIED","details":[{{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"{reason}"{rest}}}]}}}}"#
-            )
-        };
-        let advice = |request: &Request, body: &str| {
-            let said = said(request, 403, body);
-            let words = said.strip_prefix("403 PERMISSION_DENIED. ").unwrap();
-            words.to_owned()
-        };
-        let scope = info("ACCESS_TOKEN_SCOPE_INSUFFICIENT", "");
-        assert_eq!(
-            advice(&apigateway(), &scope),
-            "Get a token with one of the scopes https://www.googleapis.com/auth/cloud-platform."
-        );
-        // Neither an unknown service nor this one has scopes in the catalogue.
-        for setting in [
-            ("OPERATIONS_ENDPOINT", "https://h.example/v1"),
-            ("OPERATIONS_SERVICE", "checks.googleapis.com"),
-        ] {
-            assert_eq!(
-                advice(&request("operations/o", &[setting]), &scope),
-                "Get a token with a scope that the service's documentation of operations.get names."
-            );
-        }
-        assert_eq!(
-            advice(&apigateway(), &info("SERVICE_DISABLED", "")),
-            "Enable the API in the project and wait a few minutes."
-        );
-        let url = r#","metadata":{"activationUrl":"https://a.example/enable"}"#;
-        assert_eq!(
-            advice(&apigateway(), &info("SERVICE_DISABLED", url)),
-            "Enable the API at “https://a.example/enable” and wait a few minutes."
-        );
-        assert_eq!(
-            advice(&apigateway(), &info("OTHER", "")),
-            "Grant the caller the permission to get this operation."
-        );
     }
 
     fn refusal(request: &Request, body: &str) -> Failure {
@@ -491,7 +323,7 @@ mod tests {
     #[test]
     fn a_credential_in_a_key_is_redacted_before_the_key_is_cut() {
         let token = "not-a-real-token-0123456789";
-        let request = request("operations/o", &[("GOOGLE_OAUTH_ACCESS_TOKEN", token)]);
+        let request = Request::of("operations/o", &[("GOOGLE_OAUTH_ACCESS_TOKEN", token)]);
         let key = format!("{}{token}", "k".repeat(80));
         let failure = refusal(
             &request,

@@ -86,13 +86,10 @@ impl Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::name::Name;
-    use crate::settings::Settings;
 
     #[test]
     fn a_failure_says_what_happened_and_what_to_do() {
-        let name = Name::parse("operations/o").unwrap();
-        let request = Request::new(&name, &Settings::default()).unwrap();
+        let request = Request::of("operations/o", &[]);
         let url = "GET https://workspaceevents.googleapis.com/v1beta/operations/o";
         for (fault, reason, message) in [
             (

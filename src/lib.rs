@@ -10,7 +10,7 @@
 //!    hint from [`suggest`] if the service is unknown.
 //! 4. `exchange` sends it, again if [`retry`] says so; what goes wrong on the way is a [`fault`],
 //!    for which `wasi_error` has the host's names.
-//! 5. [`answer`] reads what came back; an error of the service by [`service_error`].
+//! 5. [`answer`] reads what came back: an error by [`service_error`], with [`advice`] about it.
 //! 6. [`operation`] reads the body, as [`json`] takes it apart.
 //! 7. [`flatten`] turns it into the outputs.
 //!
@@ -20,6 +20,7 @@
 //! `get` need a WASI host.
 #![deny(unsafe_code)]
 
+pub mod advice;
 pub mod answer;
 pub mod bindings;
 pub mod catalogue;

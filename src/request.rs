@@ -6,7 +6,7 @@ use crate::bindings::{Failure, Reason};
 use crate::catalogue::{self, Service, Version};
 use crate::credential::Credential;
 use crate::endpoint::Endpoint;
-use crate::message::quoted;
+use crate::message::{quoted, shortened};
 use crate::name::Name;
 use crate::settings::Settings;
 use crate::suggest::{unknown_service, unknown_version};
@@ -133,6 +133,11 @@ impl Request {
         }
     }
 
+    /// A service's words in quotes, as far as a message can carry them; `service-error` has all of them.
+    pub fn excerpt(&self, words: &str) -> String {
+        format!("“{}”", shortened(&self.redact(words), 500))
+    }
+
     /// The patterns that the service publishes, if the name matches none of them; otherwise none.
     pub fn unmatched_patterns(&self) -> Vec<String> {
         match self.service {
@@ -199,6 +204,16 @@ impl fmt::Display for Request {
             Some(start) => write!(f, "{start}…"),
             None => f.write_str(&self.path),
         }
+    }
+}
+
+#[cfg(test)]
+impl Request {
+    /// The request for a valid name under valid variables.
+    pub fn of(name: &str, variables: &[(&str, &str)]) -> Request {
+        let variables = variables.iter().map(|&(k, v)| (k.to_owned(), v.to_owned()));
+        let settings = Settings::from_variables(variables).unwrap();
+        Request::new(&Name::parse(name).unwrap(), &settings).unwrap()
     }
 }
 
