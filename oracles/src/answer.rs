@@ -1,5 +1,5 @@
-//! Answers that are no 200 with an operation. An input is an HTTP answer: a line with the status, a line
-//! per header field, an empty line, and the body.
+//! Answers that are not a 200 with an operation. An input is an HTTP answer: a line with the status, a
+//! line per header field, an empty line, and the body.
 
 use std::sync::LazyLock;
 
@@ -14,7 +14,7 @@ use crate::message;
 use crate::name;
 use crate::operation::{in_order, object, string, value};
 use crate::read;
-use crate::retry::{self, Expected};
+use crate::retry::{self, Wait};
 
 /// Runs one input.
 pub fn check(input: &[u8]) {
@@ -59,7 +59,7 @@ struct Case<'a> {
 }
 
 impl Case<'_> {
-    fn check(&self, came: &[u8]) {
+    fn check(&self, input: &[u8]) {
         static ASKED: LazyLock<(Settings, Request)> = LazyLock::new(|| {
             let name = "projects/p/locations/l/operations/o";
             name::asked(name, ["apigateway.googleapis.com", "", ""])
@@ -84,7 +84,7 @@ impl Case<'_> {
             }
             Err(failure) => settings.redact(failure),
         };
-        message::check(&failure, came);
+        message::check(&failure.message, input);
         assert!(
             failure.message.contains(&request.authority),
             "{}",
@@ -102,47 +102,28 @@ impl Case<'_> {
             return;
         }
         let text = std::str::from_utf8(self.body).ok().filter(|_| is_plain);
-        let said = text.and_then(|text| said(text, self.status));
-        assert_eq!(failure.service_error, said);
-        if let (Some(text), Some(said)) = (text, &failure.service_error) {
-            check_slices(text, said);
+        let error = text.and_then(|text| service_error(text, self.status));
+        assert_eq!(failure.service_error, error);
+        if let (Some(text), Some(error)) = (text, &error) {
+            check_slices(text, error);
         }
-        let is_json = std::str::from_utf8(self.body).is_ok_and(grammar::is_json);
-        self.check_reason(&failure, said.as_ref(), is_json);
-        self.check_wait(&failure, said.as_ref());
+        self.check_reason(&failure, &table(self.status, self.body, error.as_ref()));
+        self.check_wait(&failure, error.as_ref());
     }
 
-    /// The contract's table of answers.
-    fn check_reason(&self, failure: &Failure, said: Option<&ServiceError>, is_json: bool) {
-        let is_aborted = said.is_some_and(|said| said.status == "ABORTED");
-        let (reason, is_permanent) = match self.status {
-            201..=299 => (Reason::NotAnOperation, true),
-            300..=399 => (Reason::Redirected, true),
-            401 => (Reason::Unauthenticated, true),
-            403 => (Reason::PermissionDenied, true),
-            404 if !is_json && said.is_none() => (Reason::WrongAddress, true),
-            404 | 410 => (Reason::NotFound, true),
-            408 => (Reason::Timeout, false),
-            409 if is_aborted => (Reason::Aborted, false),
-            429 => (Reason::QuotaExceeded, false),
-            400..=499 => (Reason::Rejected, true),
-            501 => (Reason::ServiceFault, true),
-            502..=504 => (Reason::Unavailable, false),
-            ..=199 => (Reason::ConnectionLost, false),
-            // What is no status of HTTP, too.
-            _ => (Reason::ServiceFault, false),
-        };
-        assert_eq!(failure.reason, reason, "HTTP status {}", self.status);
+    fn check_reason(&self, failure: &Failure, expected: &Expected) {
+        assert_eq!(kebab_case(&failure.reason), expected.reason);
         let case = GetError::from(failure.clone());
-        assert_eq!(matches!(case, GetError::Permanent(_)), is_permanent);
+        let is_permanent = matches!(case, GetError::Permanent(_));
+        assert_eq!(is_permanent, expected.is_permanent);
         let is_retried = operations_get::retry::is_retried(failure);
-        assert_eq!(is_retried, self.status == 503);
+        assert_eq!(is_retried, expected.is_retried);
     }
 
     /// The larger of `Retry-After` and `RetryInfo`.
-    fn check_wait(&self, failure: &Failure, said: Option<&ServiceError>) {
-        let delay = said.and_then(|said| {
-            let text = said.details.iter().find_map(|detail| {
+    fn check_wait(&self, failure: &Failure, error: Option<&ServiceError>) {
+        let delay = error.and_then(|error| {
+            let text = error.details.iter().find_map(|detail| {
                 let members = read::object(detail)?;
                 let of_type = decoded(read::first(&members, "@type")?);
                 let is_info =
@@ -154,23 +135,77 @@ impl Case<'_> {
         let after = match &self.retry_after {
             None => None,
             Some(after) => match retry::expected_after(after, self.date.as_deref()) {
-                Expected::Is(ms) => ms,
-                Expected::AtMost => return assert!(failure.retry_after_ms >= delay),
+                Wait::Exactly(ms) => ms,
+                Wait::Unspecified => return assert!(failure.retry_after_ms >= delay),
             },
         };
         assert_eq!(failure.retry_after_ms, after.max(delay));
     }
 }
 
-fn check_slices(body: &str, said: &ServiceError) {
-    assert!(grammar::is_bare_json(&said.error), "{}", said.error);
-    in_order([&*said.error], body);
-    assert!(
-        said.details
-            .iter()
-            .all(|detail| grammar::is_bare_json(detail))
-    );
-    in_order(said.details.iter().map(String::as_str), &said.error);
+/// What the failure of an answer must be.
+#[derive(Debug, PartialEq)]
+pub struct Expected {
+    /// As the contract spells it: `not-found`.
+    pub reason: &'static str,
+    /// Whether its case is `permanent`; otherwise it is `transient`.
+    pub is_permanent: bool,
+    /// Whether the block itself sends the request again.
+    pub is_retried: bool,
+}
+
+/// What the contract's table says about an answer without `Content-Encoding` that is not a 200.
+pub fn expected(status: u16, body: &[u8]) -> Expected {
+    let text = std::str::from_utf8(body).ok();
+    let error = text.and_then(|text| service_error(text, status));
+    table(status, body, error.as_ref())
+}
+
+/// The contract's table of answers.
+fn table(status: u16, body: &[u8], error: Option<&ServiceError>) -> Expected {
+    let is_json = std::str::from_utf8(body).is_ok_and(grammar::is_json);
+    let is_aborted = error.is_some_and(|error| error.status == "ABORTED");
+    let (reason, is_permanent) = match status {
+        201..=299 => ("not-an-operation", true),
+        300..=399 => ("redirected", true),
+        401 => ("unauthenticated", true),
+        403 => ("permission-denied", true),
+        404 if !is_json && error.is_none() => ("wrong-address", true),
+        404 | 410 => ("not-found", true),
+        408 => ("timeout", false),
+        409 if is_aborted => ("aborted", false),
+        429 => ("quota-exceeded", false),
+        400..=499 => ("rejected", true),
+        501 => ("service-fault", true),
+        502..=504 => ("unavailable", false),
+        ..=199 => ("connection-lost", false),
+        // Other 5xx, and numbers that are not a status of HTTP.
+        _ => ("service-fault", false),
+    };
+    Expected {
+        reason,
+        is_permanent,
+        is_retried: status == 503,
+    }
+}
+
+/// A reason as the contract spells it.
+fn kebab_case(reason: &Reason) -> String {
+    let shown = format!("{reason:?}");
+    let name = shown.trim_start_matches("Reason::");
+    let dashed = name.char_indices().map(|(at, c)| match c {
+        'A'..='Z' if at > 0 => format!("-{}", c.to_ascii_lowercase()),
+        c => c.to_ascii_lowercase().to_string(),
+    });
+    dashed.collect()
+}
+
+fn check_slices(body: &str, error: &ServiceError) {
+    assert!(grammar::is_bare_json(&error.error), "{}", error.error);
+    in_order([&*error.error], body);
+    let mut details = error.details.iter();
+    assert!(details.all(|detail| grammar::is_bare_json(detail)));
+    in_order(error.details.iter().map(String::as_str), &error.error);
 }
 
 /// The names of `google.rpc.Code`, by number.
@@ -178,21 +213,21 @@ const CODES: &str = "OK CANCELLED UNKNOWN INVALID_ARGUMENT DEADLINE_EXCEEDED NOT
                      PERMISSION_DENIED RESOURCE_EXHAUSTED FAILED_PRECONDITION ABORTED OUT_OF_RANGE \
                      UNIMPLEMENTED INTERNAL UNAVAILABLE DATA_LOSS UNAUTHENTICATED";
 
-/// What the service said, on another reading of JSON: v2, v1, without `status`, wrapped in an array, a
+/// What the service said, by another reading of JSON: v2, v1, without `status`, wrapped in an array, a
 /// bare `Status`, OAuth's.
-fn said(body: &str, http_status: u16) -> Option<ServiceError> {
-    let around = match read::array(body) {
+fn service_error(body: &str, http_status: u16) -> Option<ServiceError> {
+    let outer_text = match read::array(body) {
         Some(elements) => *elements.first()?,
         None => body.trim_matches([' ', '\t', '\n', '\r', '\u{c}']),
     };
-    let outer = read::object(around)?;
+    let outer = read::object(outer_text)?;
     let has = |key: &str| read::first(&outer, key).is_some();
     let error = match read::first(&outer, "error") {
         Some(error) if read::object(error).is_some() => error,
-        // An object that is none for want of a good key holds no error that can be read.
+        // An object with a key that cannot be decoded holds no error that can be read.
         Some(error) if error.starts_with('{') => return None,
-        Some(_) => around,
-        None if has("code") || has("message") => around,
+        Some(_) => outer_text,
+        None if has("code") || has("message") => outer_text,
         None => return None,
     };
     let members = read::object(error)?;
@@ -243,12 +278,12 @@ fn code_of(http_status: u16) -> usize {
     }
 }
 
-/// A string decoded; what cannot be, as it came.
+/// A string, decoded; anything that cannot be decoded, unchanged.
 fn decoded(text: &str) -> String {
     read::string(text).unwrap_or_else(|| text.to_owned())
 }
 
-/// An answer in one of the forms, or near one.
+/// An answer in one of the forms, or close to one.
 fn make(choices: &mut Choices) -> Vec<u8> {
     const STATUSES: [u16; 26] = [
         400, 401, 403, 404, 405, 408, 409, 410, 412, 416, 429, 499, 418, 500, 501, 502, 503, 504,

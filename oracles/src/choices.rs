@@ -1,4 +1,4 @@
-//! Texts made of choices: what the structured half of each target begins with.
+//! Texts made from choices: how the structured half of each target gets its input.
 
 use std::borrow::Cow;
 
@@ -6,10 +6,10 @@ use arbitrary::Unstructured;
 
 use crate::message::TOKEN;
 
-/// What an input begins with that is choices and not text.
+/// The first byte of an input that is choices and not text.
 pub const MARK: u8 = 1;
 
-/// The input as text of the target's form: as it is, or made of the choices that it holds.
+/// The input as text of the target's form: as it is, or made from the choices in it.
 pub fn text_of(input: &[u8], make: fn(&mut Choices) -> Vec<u8>) -> Cow<'_, [u8]> {
     match input.split_first() {
         Some((&MARK, choices)) => Cow::Owned(make(&mut Choices(Unstructured::new(choices)))),
@@ -17,8 +17,8 @@ pub fn text_of(input: &[u8], make: fn(&mut Choices) -> Vec<u8>) -> Cow<'_, [u8]>
     }
 }
 
-/// Choices that the bytes of an input make. Where the bytes end, each is the first there is, so that
-/// whatever repeats on a choice stops.
+/// Choices that the bytes of an input make. After the last byte each choice is the first there is, so
+/// that everything that repeats on a choice stops.
 pub struct Choices<'a>(Unstructured<'a>);
 
 impl<'a> Choices<'a> {
@@ -33,7 +33,7 @@ impl<'a> Choices<'a> {
         self.0.arbitrary().unwrap_or_default()
     }
 
-    /// Whether one in `n` comes.
+    /// True once in `n` times.
     pub fn one_in(&mut self, n: usize) -> bool {
         self.up_to(n - 1) == n - 1
     }
@@ -43,7 +43,7 @@ impl<'a> Choices<'a> {
         several[self.up_to(several.len() - 1)]
     }
 
-    /// A short text: of words that mean something somewhere, and of any characters.
+    /// A short text, made of words that mean something somewhere and of any characters.
     pub fn words(&mut self) -> String {
         const WORDS: [&str; 18] = [
             "",

@@ -1,7 +1,7 @@
-//! RFC 8259 by hand, with a stack of its own instead of recursion: a judge of what is JSON that shares no
-//! code with serde_json, which both the block and the other oracles build on.
+//! RFC 8259 by hand, with a stack of its own instead of recursion. It decides what is JSON without any
+//! code of serde_json, which both the block and the other oracles build on.
 
-/// Whether `text` is one JSON value with nothing but white space around it.
+/// Whether `text` is one JSON value, with only white space around it.
 pub fn is_json(text: &str) -> bool {
     let bytes = text.as_bytes();
     match value(bytes, space(bytes, 0)) {
@@ -83,7 +83,7 @@ fn value(bytes: &[u8], mut at: usize) -> Option<usize> {
     }
 }
 
-/// Where the value of the member begins whose key begins at `at`.
+/// Where the value begins of the member whose key begins at `at`.
 fn key(bytes: &[u8], at: usize) -> Option<usize> {
     let colon = space(bytes, string(bytes, at)?);
     (bytes.get(colon) == Some(&b':')).then(|| space(bytes, colon + 1))
@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_json() {
+    fn json_is_recognized_as_rfc_8259_defines_it() {
         for text in [
             "0",
             " -0.5E+3 ",

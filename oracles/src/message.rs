@@ -1,51 +1,47 @@
-//! What holds for the message of every failure, whatever came before it.
+//! What is true of the message of every failure, whatever the input was.
 
-use operations_get::bindings::Failure;
-
-/// The credential of every case that has one. What stands behind [`WORDS`] is the secret.
+/// The credential of every case that has one. Only what follows `not-a-real-token-` is secret.
 pub const TOKEN: &str = "not-a-real-token-b7Q2xZ9kLm4WcV8rTg5Yh1Nd";
 
-const WORDS: usize = "not-a-real-token-".len();
+const SECRET_AT: usize = "not-a-real-token-".len();
 
 /// The longest message, in bytes: a service's patterns make long ones.
-const MOST: usize = 32 * 1024;
+const MAX_LENGTH: usize = 32 * 1024;
 
 /// How much of the secret is enough to call it a leak, in bytes.
 const PIECE: usize = 8;
 
-/// Checks that the message is one line, free of control characters and of the token. Of what `came` the
-/// message may show parts; where that holds the token only whole, the message must not hold a piece of
-/// it either: it would be one that a cut left over.
-pub fn check(failure: &Failure, came: &[u8]) {
-    check_line(failure);
-    let message = &failure.message;
+/// Checks that the message is one line, without control characters and without the token. The message
+/// may quote parts of the input; but if the input has the token only as a whole, the message must not
+/// have a piece of it either, because only a cut could have left it.
+pub fn check(message: &str, input: &[u8]) {
+    check_line(message);
     assert!(
         !message.contains(TOKEN),
         "the token in the message {message:?}"
     );
     if let Some(piece) = pieces().find(|piece| message.contains(piece)) {
         assert!(
-            !holds_only_whole(came),
+            !has_only_whole_tokens(input),
             "a piece of the token, {piece}, in the message {message:?}"
         );
     }
 }
 
-/// Checks that the message is one line, free of control characters, and of a length for a log.
-pub fn check_line(failure: &Failure) {
-    let message = &failure.message;
+/// Checks that the message is one line without control characters, and not too long for a log.
+pub fn check_line(message: &str) {
     assert!(
-        message.len() <= MOST,
+        message.len() <= MAX_LENGTH,
         "a message of {} bytes",
         message.len()
     );
-    assert!(!message.is_empty(), "an empty message: {failure:?}");
+    assert!(!message.is_empty(), "an empty message");
     if let Some(odd) = message.chars().find(|c| breaks_a_line(*c)) {
         panic!("{odd:?} in the message {message:?}");
     }
 }
 
-/// Unicode's control characters, line and paragraph separator, and what turns the direction of text.
+/// Unicode's control characters, line and paragraph separators, and marks that turn text around.
 fn breaks_a_line(c: char) -> bool {
     let code = u32::from(c);
     code < 0x20
@@ -56,16 +52,16 @@ fn breaks_a_line(c: char) -> bool {
 }
 
 fn pieces() -> impl Iterator<Item = &'static str> {
-    let secret = &TOKEN[WORDS..];
+    let secret = &TOKEN[SECRET_AT..];
     (0..=secret.len() - PIECE).map(move |at| &secret[at..at + PIECE])
 }
 
-fn holds_only_whole(came: &[u8]) -> bool {
-    let came = String::from_utf8_lossy(came);
+fn has_only_whole_tokens(input: &[u8]) -> bool {
+    let input = String::from_utf8_lossy(input);
     // An escape before the token may take its first letter.
-    let is_taken = came.split(TOKEN).any(|before| before.ends_with('\\'));
-    let rest = came.replace(TOKEN, "");
-    // Behind escapes a piece would not be seen.
+    let is_taken = input.split(TOKEN).any(|before| before.ends_with('\\'));
+    let rest = input.replace(TOKEN, "");
+    // In escapes a piece would go unnoticed.
     let may_hide_one = rest.contains("\\u");
     let shows_one = pieces().any(|piece| rest.contains(&piece[..4]));
     !is_taken && !may_hide_one && !shows_one

@@ -1,5 +1,5 @@
-//! Names and the URLs that are made of them. An input is a letter, which says under which of
-//! [`SETTINGS`] it is asked (`a` for the first), and behind it the name.
+//! Names and the URLs that are made from them. An input is a letter, which picks one of [`SETTINGS`] (`a`
+//! the first), followed by the name.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -12,8 +12,8 @@ use operations_get::settings::Settings;
 use crate::choices::{Choices, text_of};
 use crate::message::{self, TOKEN};
 
-/// Settings, each as the service that is pinned with its version, the endpoint, and the universe domain;
-/// empty is unset.
+/// Settings, each as the pinned service with its version, the endpoint, and the universe domain; an empty
+/// one is unset.
 pub const SETTINGS: [[&str; 3]; 18] = [
     ["", "", ""],
     ["apigateway.googleapis.com", "", ""],
@@ -51,7 +51,7 @@ pub fn check(input: &[u8]) {
     let Some((&letter, name)) = text.split_first() else {
         return;
     };
-    // The host hands over a string: what is none never comes.
+    // The host passes a string, which is always UTF-8.
     let Ok(name) = std::str::from_utf8(name) else {
         return;
     };
@@ -79,7 +79,7 @@ pub fn check(input: &[u8]) {
         (Err(failure), Err(reason)) => {
             assert_eq!(failure.reason, *reason, "{name:?} under {:?}", SETTINGS[at]);
             assert!(failure.is_permanent() && failure.http_status.is_none());
-            message::check(failure, name.as_bytes());
+            message::check(&failure.message, name.as_bytes());
         }
         _ => panic!(
             "{name:?} under {:?} is {asked:?}, and not {expected:?}",
@@ -117,12 +117,11 @@ pub fn asked(name: &str, row: [&str; 3]) -> (Settings, Request) {
     (settings, request)
 }
 
-/// What must hold for any request, whatever the table says.
+/// Checks what is true of every request, whatever the table says.
 fn check_request(request: &Request) {
     let shown = request.to_string();
     assert!(!shown.contains(TOKEN) && !shown.contains(|c: char| c.is_control()));
-    // Nothing but what `{name=**}` lets through: no client on the way can read another host, query or
-    // path.
+    // Only what `{name=**}` lets through: no client on the way can read another host, query or path.
     let mut bytes = request.path.bytes();
     while let Some(byte) = bytes.next() {
         let is_upper_hex = |byte: Option<u8>| matches!(byte, Some(b'0'..=b'9') | Some(b'A'..=b'F'));
@@ -190,8 +189,8 @@ fn expected(name: &str, [pin, endpoint, universe]: [&str; 3]) -> Result<Url, Rea
         _ => pinned,
     };
     let rows = CATALOGUE.get(service).map(Vec::as_slice);
-    let takes = |row: &&Row| row.patterns.iter().any(|pattern| fits(pattern, relative));
-    let published = |rows: &'static [Row]| rows.iter().find(takes).unwrap_or(&rows[0]);
+    let publishes = |row: &&Row| row.patterns.iter().any(|pattern| fits(pattern, relative));
+    let published = |rows: &'static [Row]| rows.iter().find(publishes).unwrap_or(&rows[0]);
     let (tls, authority, prefix, row, is_published) = if endpoint.is_empty() {
         let rows = rows.ok_or(Reason::UnknownService)?;
         let of_version = |version: &str| rows.iter().find(|row| row.version == version);
@@ -218,7 +217,7 @@ fn expected(name: &str, [pin, endpoint, universe]: [&str; 3]) -> Result<Url, Rea
             authority,
             format!("/{prefix}"),
             Some(row),
-            takes(&row),
+            publishes(&row),
         )
     } else {
         let (scheme, rest) = endpoint.split_once("://").expect("an endpoint is a URL");
@@ -230,7 +229,7 @@ fn expected(name: &str, [pin, endpoint, universe]: [&str; 3]) -> Result<Url, Rea
             authority.to_owned(),
             format!("/{path}{slash}"),
             rows.map(published),
-            rows.is_some_and(|rows| rows.iter().any(|row| takes(&row))),
+            rows.is_some_and(|rows| rows.iter().any(|row| publishes(&row))),
         )
     };
     let segments: Vec<&str> = relative.split('/').collect();
@@ -272,7 +271,7 @@ fn expected(name: &str, [pin, endpoint, universe]: [&str; 3]) -> Result<Url, Rea
 }
 
 /// The service and the relative name of a valid name, and whether its `operations` is where the contract
-/// has it. Where it is not, a pattern of the service may still take the name.
+/// wants it. If it is not, a pattern of the service may still match the name.
 fn parts(name: &str) -> Option<(Option<&str>, &str, bool)> {
     let bytes = name.len();
     let segments: Vec<&str> = name.split('/').collect();
@@ -332,7 +331,7 @@ struct Row {
 }
 
 impl Row {
-    /// The part of the template that is made of the name.
+    /// The part of the template that is made from the name.
     fn form(&self) -> &'static str {
         let forms = [
             "{name}",
@@ -360,7 +359,7 @@ static CATALOGUE: LazyLock<BTreeMap<&str, Vec<Row>>> = LazyLock::new(|| {
     catalogue
 });
 
-/// A letter, and a name that a pattern of the catalogue takes, or one near it.
+/// A letter, and a name that matches a pattern of the catalogue, or nearly does.
 fn make(choices: &mut Choices) -> Vec<u8> {
     let services: Vec<&str> = CATALOGUE.keys().copied().collect();
     let pinned = choices.up_to(SETTINGS.len() - 1);

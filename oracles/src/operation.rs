@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
-use operations_get::bindings::{Failure, Member, Outputs, Reason};
+use operations_get::bindings::{Failure, Reason};
 use operations_get::operation::Operation;
 use operations_get::request::Request;
 use operations_get::settings::Settings;
@@ -15,21 +15,16 @@ use crate::grammar;
 use crate::message::{self, TOKEN};
 use crate::name;
 use crate::read;
+use crate::{Member, Outputs};
 
-/// The relative name that every body is the answer to.
+/// The relative name that every body answers.
 pub const REQUESTED: &str = "operations/requested";
 
 /// Runs one input.
 pub fn check(input: &[u8]) {
     let body = text_of(input, make);
     match get(&body) {
-        Ok(outputs) => {
-            let text = std::str::from_utf8(&body).expect("what has outputs is text");
-            assert!(grammar::is_json(text), "outputs of what is no JSON: {text}");
-            check_slices(&outputs, text);
-            check_values(&outputs, text);
-            assert_eq!(Some(&outputs), expected(&body).as_ref(), "{text}");
-        }
+        Ok(outputs) => check_outputs(&outputs, &body),
         Err(failure) => {
             assert_eq!(failure.reason, Reason::NotAnOperation);
             assert!(failure.is_permanent());
@@ -38,7 +33,7 @@ pub fn check(input: &[u8]) {
                 (&failure.service_error, failure.retry_after_ms),
                 (&None, None)
             );
-            message::check(&failure, &body);
+            message::check(&failure.message, &body);
             let shown = String::from_utf8_lossy(&body);
             assert_eq!(expected(&body), None, "{}: {shown}", failure.message);
             if failure.message.contains(": it is not JSON") {
@@ -46,6 +41,15 @@ pub fn check(input: &[u8]) {
             }
         }
     }
+}
+
+/// Checks the outputs of the body of a 200 for the name [`REQUESTED`].
+pub fn check_outputs(outputs: &Outputs, body: &[u8]) {
+    let text = std::str::from_utf8(body).expect("a body with outputs is text");
+    assert!(grammar::is_json(text), "it is not JSON: {text}");
+    check_slices(outputs, text);
+    check_values(outputs, text);
+    assert_eq!(Some(outputs), expected(body).as_ref(), "{text}");
 }
 
 /// What the component does with the body of a 200.
@@ -58,7 +62,7 @@ pub fn get(body: &[u8]) -> Result<Outputs, Failure> {
         .map_err(|why| settings.redact(answer::not_an_operation(request, why)))
 }
 
-/// Every text is bare JSON and stands in the body; those within an object stand in it in their order.
+/// Checks that every text is bare JSON and is in the body; those within an object, in their order.
 fn check_slices(outputs: &Outputs, body: &str) {
     let error = outputs.error.as_deref();
     assert_eq!(
@@ -107,7 +111,7 @@ fn check_slices(outputs: &Outputs, body: &str) {
     }
 }
 
-/// Checks that each of `parts` stands in `whole`, behind the one before it.
+/// Checks that each of `parts` is in `whole`, after the one before it.
 pub fn in_order<'a>(parts: impl IntoIterator<Item = &'a str>, whole: &str) {
     let mut rest = whole;
     for part in parts {
@@ -117,8 +121,8 @@ pub fn in_order<'a>(parts: impl IntoIterator<Item = &'a str>, whole: &str) {
     }
 }
 
-/// What serde_json makes of the body as a whole, where it can: it takes no lone surrogate, no number past
-/// f64 and no depth over 127. Compares values, and so shows a text that stands under another's key.
+/// Checks the values against what serde_json makes of the body as a whole, if it can: it reads no lone
+/// surrogate, no number past f64 and no depth over 127. This finds a text under another's key.
 fn check_values(outputs: &Outputs, body: &str) {
     let Ok(body) = serde_json::from_str::<Value>(body) else {
         return;
@@ -158,28 +162,35 @@ fn check_members(members: &[Member], object: &Value) {
     }
 }
 
-/// The contract's table of outputs and its list of what is not an Operation, on another reading of JSON.
-/// Of a body with over a million parts it does not say that it is too large.
+/// The contract's table of outputs and its list of what is not an Operation, by another reading of JSON.
+/// It does not know that a body with over a million parts is too large.
 pub fn expected(body: &[u8]) -> Option<Outputs> {
-    let body = std::str::from_utf8(body).ok()?;
-    let members = read::object(body)?;
-    let mut five = Vec::new();
-    for key in ["name", "done", "error", "metadata", "response"] {
-        five.push(once(&members, key)?);
-    }
-    let [name, done, error, metadata, response] = five[..] else {
-        unreachable!("five keys have five values");
-    };
+    read_operation(body).ok()
+}
+
+/// The body is not an operation.
+struct NotOne;
+
+fn read_operation(body: &[u8]) -> Result<Outputs, NotOne> {
+    let body = std::str::from_utf8(body).map_err(|_| NotOne)?;
+    let members = read::object(body).ok_or(NotOne)?;
+    let [name, done, error, metadata, response] = [
+        once(&members, "name")?,
+        once(&members, "done")?,
+        once(&members, "error")?,
+        once(&members, "metadata")?,
+        once(&members, "response")?,
+    ];
     let is_own_kind = read::given(&members, "kind")
         .into_iter()
         .filter_map(read::string)
         .any(|kind| kind.ends_with("#operation"));
     let is_there = |key: &str| read::first(&members, key).is_some();
     if done.is_none() && (is_own_kind || is_there("operationType") && is_there("status")) {
-        return None;
+        return Err(NotOne);
     }
-    if five.iter().all(Option::is_none) {
-        return None;
+    if [name, done, error, metadata, response] == [None; 5] {
+        return Err(NotOne);
     }
     let name = optional(name, read::string)?;
     let error = optional(error, |text| Some((text, unique(text)?)))?;
@@ -188,26 +199,23 @@ pub fn expected(body: &[u8]) -> Option<Outputs> {
             .iter()
             .any(|key| !read::given(error, key).is_empty());
         if is_envelope && name.is_none() && done.is_none() {
-            return None;
+            return Err(NotOne);
         }
     }
-    let done_value = match done {
-        None => false,
-        Some(text) => serde_json::from_str::<bool>(text).ok()?,
-    };
+    let is_done = optional(done, |text| serde_json::from_str(text).ok())?;
     let metadata = optional(metadata, |text| Some((text, unique(text)?)))?;
     let response = optional(response, |text| Some((text, unique(text)?)))?;
     if done.is_none() && error.is_none() && response.is_none() {
         let is_another =
             |name: &String| name.contains('/') && !format!("/{name}/").contains("/operations/");
         if name.as_ref().is_some_and(is_another) {
-            return None;
+            return Err(NotOne);
         }
     }
 
     let mut outputs = Outputs {
         name: name.unwrap_or_else(|| REQUESTED.to_owned()),
-        done: done_value,
+        done: is_done.unwrap_or_default(),
         error: None,
         error_code: None,
         error_message: None,
@@ -230,34 +238,31 @@ pub fn expected(body: &[u8]) -> Option<Outputs> {
         let details = optional(once(&error, "details")?, read::array)?.unwrap_or_default();
         for detail in details {
             outputs.error_details.push(detail.to_owned());
-            let members = owned(unique(detail)?);
+            let members = owned(unique(detail).ok_or(NotOne)?);
             outputs.error_details_custom_key_value.push(members);
         }
     }
-    Some(outputs)
+    Ok(outputs)
 }
 
-/// `None` where what is there cannot be read; `Some(None)` where nothing is there.
+/// The value, if there is one.
 fn optional<'a, T>(
     text: Option<&'a str>,
     read: impl Fn(&'a str) -> Option<T>,
-) -> Option<Option<T>> {
-    match text {
-        None => Some(None),
-        Some(text) => read(text).map(Some),
-    }
+) -> Result<Option<T>, NotOne> {
+    text.map(|text| read(text).ok_or(NotOne)).transpose()
 }
 
-/// What is given for a key that may be given once; `null` is nothing.
-fn once<'a>(members: &[(String, &'a str)], key: &str) -> Option<Option<&'a str>> {
+/// The text for a key that may be given once, if it is given; `null` counts as absent.
+fn once<'a>(members: &[(String, &'a str)], key: &str) -> Result<Option<&'a str>, NotOne> {
     match read::given(members, key)[..] {
-        [] | ["null"] => Some(None),
-        [value] => Some(Some(value)),
-        _ => None,
+        [] | ["null"] => Ok(None),
+        [value] => Ok(Some(value)),
+        _ => Err(NotOne),
     }
 }
 
-/// The members of an object in which each key is given once.
+/// The members of an object; `None` if a key is given twice.
 fn unique(text: &str) -> Option<Vec<(String, &str)>> {
     let members = read::object(text)?;
     let keys: HashSet<&str> = members.iter().map(|(key, _)| key.as_str()).collect();
@@ -291,7 +296,7 @@ fn int32(text: &str) -> Option<i32> {
     {
         return Some(0);
     }
-    // An exponent that does not fit here moves the point past every digit of a body.
+    // An exponent that does not fit moves the point past every digit of a body.
     let exponent: i64 = exponent.parse().ok()?;
     let (mut whole, mut fraction) = (whole.to_owned(), fraction.to_owned());
     if exponent.unsigned_abs() > number.len() as u64 + 20 {
@@ -314,7 +319,7 @@ fn int32(text: &str) -> Option<i32> {
     format!("{sign}{whole}").parse().ok()
 }
 
-/// A body that is an operation, or near one.
+/// A body that is an operation, or nearly one.
 fn make(choices: &mut Choices) -> Vec<u8> {
     let mut members: Vec<String> = Vec::new();
     if choices.up_to(4) > 0 {
@@ -388,7 +393,7 @@ fn make(choices: &mut Choices) -> Vec<u8> {
     body
 }
 
-/// White space between tokens; sometimes some that JSON does not have.
+/// White space between tokens, sometimes of a kind that JSON does not have.
 fn space(choices: &mut Choices) -> &'static str {
     match choices.up_to(250) {
         250 => choices.of(&["\u{a0}", "\u{b}", "\u{c}", "//x\n", "\u{feff}"]),
@@ -413,7 +418,7 @@ fn enclosed(choices: &mut Choices, open: char, parts: Vec<String>, close: char) 
     text
 }
 
-/// A member; once in a while with a value of any type.
+/// A member, once in a while with a value of any type.
 fn member(choices: &mut Choices, key: &str, usual: impl Fn(&mut Choices) -> String) -> String {
     let key = string(choices, key);
     let before = space(choices);

@@ -1,6 +1,6 @@
-//! JSON as serde's own data model has it, by way of `RawValue`: how the other implementation reads a
-//! body. It shares serde_json with the block, but neither what stands between the values nor how a key
-//! is decoded; [`crate::grammar`] shares nothing.
+//! JSON as serde's own data model has it, through `RawValue`: how the other implementation reads a body.
+//! It shares serde_json with the block, but neither what is between the values nor how a key is decoded;
+//! [`crate::grammar`] shares nothing.
 
 use std::fmt;
 
@@ -31,7 +31,8 @@ impl<'de> Deserialize<'de> for Object<'de> {
     }
 }
 
-/// The members of an object: decoded key, exact text. `None` where it is none, or a key is no text.
+/// The members of an object in order: decoded key, exact text of the value. `None` if it is not an
+/// object, or a key cannot be decoded.
 pub fn object(text: &str) -> Option<Vec<(String, &str)>> {
     let Object(members) = serde_json::from_str(text).ok()?;
     Some(
@@ -48,12 +49,12 @@ pub fn array(text: &str) -> Option<Vec<&str>> {
     Some(elements.into_iter().map(RawValue::get).collect())
 }
 
-/// A string, decoded.
+/// A string, decoded. `None` if it is not a string, or cannot be decoded.
 pub fn string(text: &str) -> Option<String> {
     serde_json::from_str(text).ok()
 }
 
-/// The values that are given for `key`.
+/// All values that are given for `key`.
 pub fn given<'a>(members: &[(String, &'a str)], key: &str) -> Vec<&'a str> {
     let of_key = members.iter().filter(|(other, _)| other == key);
     of_key.map(|(_, value)| *value).collect()

@@ -1,5 +1,5 @@
 //! How long to wait. An input has four lines: `Retry-After`, `Date`, `retryDelay` of `RetryInfo`, and
-//! the number of an attempt; a line that is missing or empty stands for a header that is.
+//! the number of an attempt. A missing or empty `Date` line means that there is none.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -19,9 +19,9 @@ pub fn check(input: &[u8]) {
 
     let read = retry_after_ms(after, date);
     match expected_after(after, date) {
-        Expected::Is(ms) => assert_eq!(read, ms, "Retry-After {after:?}, Date {date:?}"),
-        // A recipient may read more dates than a sender may write; never one without its clock.
-        Expected::AtMost => assert!(
+        Wait::Exactly(ms) => assert_eq!(read, ms, "Retry-After {after:?}, Date {date:?}"),
+        // A recipient may read more dates than a sender may write, but never one without its clock.
+        Wait::Unspecified => assert!(
             read.is_none() || date.is_some(),
             "Retry-After {after:?} without Date is {read:?}"
         ),
@@ -35,35 +35,35 @@ pub fn check(input: &[u8]) {
     check_is_retried(attempt.len() as u16);
 }
 
-/// What a `Retry-After` must be read as.
-pub enum Expected {
-    /// Exactly this.
-    Is(Option<u32>),
-    /// Nothing, or some reading of a date in another form.
-    AtMost,
+/// How a `Retry-After` must be read.
+pub enum Wait {
+    /// As so many milliseconds, or as none.
+    Exactly(Option<u32>),
+    /// As none, or as a date in a form that no sender may write.
+    Unspecified,
 }
 
 /// What RFC 9110, section 10.2.3, makes of a `Retry-After`, by another parser of dates.
-pub fn expected_after(after: &str, date: Option<&str>) -> Expected {
+pub fn expected_after(after: &str, date: Option<&str>) -> Wait {
     let after = after.trim_matches([' ', '\t']);
     if !after.is_empty() && after.chars().all(|c| c.is_ascii_digit()) {
-        return Expected::Is(Some(scaled(after, "")));
+        return Wait::Exactly(Some(scaled(after, "")));
     }
     let Some(date) = date else {
-        return Expected::Is(None);
+        return Wait::Exactly(None);
     };
     match (exact_date(after), exact_date(date)) {
         (Some(after), Some(date)) => {
             let ms = after
                 .duration_since(date)
                 .map_or(0, |wait| wait.as_millis());
-            Expected::Is(Some(u32::try_from(ms).unwrap_or(u32::MAX)))
+            Wait::Exactly(Some(u32::try_from(ms).unwrap_or(u32::MAX)))
         }
-        _ => Expected::AtMost,
+        _ => Wait::Unspecified,
     }
 }
 
-/// What a ProtoJSON `Duration` is in milliseconds, rounded up: by characters, not by words.
+/// What a ProtoJSON `Duration` is in milliseconds, rounded up; read character by character.
 pub fn expected_delay(delay: &str) -> Option<u32> {
     let mut whole = String::new();
     let mut fraction = None;
@@ -87,7 +87,7 @@ pub fn expected_delay(delay: &str) -> Option<u32> {
     Some(scaled(&whole, &fraction.unwrap_or_default()))
 }
 
-/// `whole.fraction` times a thousand, rounded up; the most that there is where that is too much.
+/// `whole.fraction` times a thousand, rounded up, and at most [`u32::MAX`].
 fn scaled(whole: &str, fraction: &str) -> u32 {
     let thousandths: String = fraction.chars().chain("000".chars()).take(3).collect();
     let is_exact = fraction.chars().skip(3).all(|digit| digit == '0');
@@ -161,7 +161,7 @@ pub fn delay(choices: &mut Choices) -> String {
     format!("{sign}{whole}{fraction}{unit}")
 }
 
-/// The seconds since 1970 as an HTTP date in one of its three forms, or a little beside it.
+/// The seconds since 1970 as an HTTP date in one of its three forms, or close to one.
 pub fn date(choices: &mut Choices, seconds: u64) -> String {
     let [fixed, rfc_850, asctime] = forms(UNIX_EPOCH + Duration::from_secs(seconds));
     match choices.up_to(5) {
@@ -201,7 +201,7 @@ fn forms(time: SystemTime) -> [String; 3] {
     [fixed, rfc_850, asctime]
 }
 
-/// A date that is in one of the three forms to the letter; httpdate takes more.
+/// A date that is exactly in one of the three forms; httpdate accepts more.
 fn exact_date(text: &str) -> Option<SystemTime> {
     let time = httpdate::parse_http_date(text).ok()?;
     forms(time).iter().any(|form| form == text).then_some(time)

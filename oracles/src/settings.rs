@@ -49,11 +49,11 @@ pub fn check(input: &[u8]) {
                 .iter()
                 .any(|(variable, _)| failure.message.contains(variable.as_str()));
             assert!(names_one, "no variable in {}", failure.message);
-            // A token that was pasted into one other setting alone is not known to be one.
+            // Nothing says that a value is a token if it is only in another setting.
             if is_given_as_secret(&variables) {
-                message::check(failure, text.as_bytes());
+                message::check(&failure.message, text.as_bytes());
             } else {
-                message::check_line(failure);
+                message::check_line(&failure.message);
             }
         }
     }
@@ -68,11 +68,11 @@ fn is_secret(variable: &str) -> bool {
     matches!(variable, ACCESS_TOKEN | API_KEY)
 }
 
-/// What the contract says of settings, as far as it says anything.
+/// What the contract says about settings.
 #[derive(Debug, PartialEq, Clone, Copy)]
 enum Verdict {
     Good,
-    Unsaid,
+    Unspecified,
     Bad,
 }
 
@@ -85,7 +85,7 @@ impl Verdict {
         match (self, other) {
             (Verdict::Bad, _) | (_, Verdict::Bad) => Verdict::Bad,
             (Verdict::Good, Verdict::Good) => Verdict::Good,
-            _ => Verdict::Unsaid,
+            _ => Verdict::Unspecified,
         }
     }
 }
@@ -103,7 +103,7 @@ fn verdict(variables: &[(String, String)]) -> Verdict {
             MAX_ATTEMPTS => of_number(value, 10),
             _ => Verdict::Good,
         });
-        // What is sent in a header alone must not be written into a message or URL.
+        // A secret is only sent in a header; these settings are shown in messages and URLs.
         let is_shown = variable.starts_with("OPERATIONS_") || variable.starts_with("GOOGLE_CLOUD_");
         let holds = |(other, secret): &(String, String)| {
             let (value, variable) = (value.to_ascii_lowercase(), variable.to_ascii_lowercase());
@@ -172,15 +172,15 @@ fn of_secret(value: &str) -> Verdict {
     Verdict::of(line.is_some_and(|line| !line.is_empty() && is_visible(line)))
 }
 
-fn of_number(value: &str, most: u128) -> Verdict {
+fn of_number(value: &str, max: u128) -> Verdict {
     if !value.chars().all(|c| c.is_ascii_digit()) {
         return Verdict::Bad;
     }
     if value.starts_with('0') && !value.trim_start_matches('0').is_empty() {
-        return Verdict::Unsaid;
+        return Verdict::Unspecified;
     }
     let number = value.parse::<u128>().unwrap_or(u128::MAX);
-    Verdict::of((1..=most).contains(&number))
+    Verdict::of((1..=max).contains(&number))
 }
 
 fn of_endpoint(value: &str) -> Verdict {
@@ -224,7 +224,7 @@ fn of_endpoint(value: &str) -> Verdict {
     if is_good {
         Verdict::Good
     } else {
-        Verdict::Unsaid
+        Verdict::Unspecified
     }
 }
 
@@ -244,7 +244,7 @@ fn is_loopback(authority: &str) -> bool {
         || inner.is_some_and(|host| host.parse() == Ok(Ipv6Addr::LOCALHOST))
 }
 
-/// Each setting is that of the variable.
+/// Checks each setting against its variable.
 fn check_settings(settings: &Settings, variables: &[(String, String)]) {
     let last = |variable| last(variables, variable);
     let service = settings
@@ -273,7 +273,7 @@ fn check_settings(settings: &Settings, variables: &[(String, String)]) {
     assert_eq!(u64::from(settings.max_attempts), number(MAX_ATTEMPTS, 5));
     assert_eq!(settings.endpoint.is_some(), last(ENDPOINT).is_some());
     if let (Some(endpoint), Some(value)) = (&settings.endpoint, last(ENDPOINT)) {
-        // The parser that hosts have.
+        // The parser that hosts use.
         let uri: http::Uri = value.parse().expect("an endpoint is a URL");
         let authority = uri.authority().expect("a URL has an authority");
         assert_eq!(endpoint.tls, uri.scheme_str() == Some("https"));
@@ -287,7 +287,8 @@ fn check_settings(settings: &Settings, variables: &[(String, String)]) {
     }
 }
 
-/// A request under these settings goes where they say, and no credential where they do not let it.
+/// Checks that a request under these settings goes where they say, and that its credential only goes over
+/// TLS or within this machine.
 fn check_request(settings: &Settings) {
     let Ok(request) = name::ask("operations/o", settings) else {
         return;

@@ -1,17 +1,17 @@
-//! Bodies that are made to break a reader, too large to check in: what each gives, outside the sandbox.
+//! Bodies that are made to break a reader, and too large to check in, each with what the block makes of it.
 
 use operations_get::answer::MAX_BODY;
 use operations_get::bindings::{Outputs, Reason};
 use operations_oracles::answer;
 use operations_oracles::operation::{self, get};
 
-/// The outputs of a body, which all oracles hold for.
+/// The outputs of a body, on which the oracles agree.
 fn outputs(body: &[u8]) -> Outputs {
     operation::check(body);
     get(body).expect("the body is an operation")
 }
 
-/// Why a body is no operation.
+/// Why a body is not an operation.
 fn refusal(body: impl AsRef<[u8]>) -> String {
     operation::check(body.as_ref());
     let failure = get(body.as_ref()).expect_err("the body is no operation");
@@ -25,7 +25,7 @@ fn refusal(body: impl AsRef<[u8]>) -> String {
 }
 
 #[test]
-fn a_million_nested_arrays() {
+fn a_million_nested_arrays_are_read() {
     let nested = format!("{}{}", "[".repeat(1_000_000), "]".repeat(1_000_000));
     let read = outputs(format!(r#"{{"done":true,"response":{{"a":{nested}}}}}"#).as_bytes());
     assert_eq!(read.response_custom_key_value[0].value, nested);
@@ -51,7 +51,7 @@ fn a_million_nested_arrays() {
 }
 
 #[test]
-fn a_million_nested_objects() {
+fn a_million_nested_objects_are_read() {
     let nested = format!("{}1{}", "{\"a\":".repeat(1_000_000), "}".repeat(1_000_000));
     let read = outputs(format!(r#"{{"done":true,"metadata":{nested}}}"#).as_bytes());
     assert_eq!(read.metadata.as_deref(), Some(&*nested));
@@ -62,7 +62,7 @@ fn a_million_nested_objects() {
 }
 
 #[test]
-fn a_key_given_twice() {
+fn a_key_given_twice_is_refused_where_outputs_depend_on_it() {
     for (body, why) in [
         (
             r#"{"done":true,"done":true}"#,
@@ -92,7 +92,7 @@ fn a_key_given_twice() {
 }
 
 #[test]
-fn many_members() {
+fn a_million_members_are_the_limit() {
     let members = |count: usize| {
         let members: Vec<String> = (0..count).map(|n| format!("\"{n}\":{n}")).collect();
         format!("{{\"done\":true,\"response\":{{{}}}}}", members.join(","))
@@ -110,7 +110,7 @@ fn many_members() {
 }
 
 #[test]
-fn lone_surrogates() {
+fn lone_surrogates_pass_only_inside_values() {
     for lone in [
         "\\ud800",
         "\\udfff",
@@ -143,7 +143,7 @@ fn lone_surrogates() {
 }
 
 #[test]
-fn nul_and_control_characters() {
+fn control_characters_pass_only_as_escapes() {
     for code in (0..0x20).filter(|code| !b"\t\n\r".contains(code)) {
         let raw = char::from(code);
         assert_eq!(
@@ -164,14 +164,14 @@ fn nul_and_control_characters() {
             (&*member.key, &*member.value),
             (&*raw.to_string(), &*format!("\"{escaped}\""))
         );
-        // Decoded the key is in the message, and must not break it.
+        // The message shows the decoded key, which must not break the line.
         let twice = format!(r#"{{"metadata":{{"{escaped}":1,"{escaped}":2}}}}"#);
         assert_eq!(refusal(twice), "its metadata has the key \" \" twice");
     }
 }
 
 #[test]
-fn numbers_past_any_type() {
+fn numbers_past_any_type_keep_their_digits() {
     let digits = "7".repeat(10_000);
     for number in [
         "1e400",
@@ -201,7 +201,7 @@ fn numbers_past_any_type() {
 }
 
 #[test]
-fn what_is_no_utf_8_text() {
+fn bytes_that_are_not_utf_8_are_refused() {
     for (odd, valid) in [
         (&b"\xff"[..], 9),
         (b"\xc0\x80", 9),
@@ -228,7 +228,7 @@ fn what_is_no_utf_8_text() {
 
 /// The cap itself is the exchange's, which stops reading there: the readers take one byte more.
 #[test]
-fn the_largest_body_and_one_byte_more() {
+fn the_largest_body_is_read_and_so_is_one_byte_more() {
     let around = r#"{"done":true,"response":{"a":""}}"#.len();
     for length in [MAX_BODY, MAX_BODY + 1] {
         let value = "x".repeat(length - around);
@@ -243,7 +243,7 @@ fn the_largest_body_and_one_byte_more() {
 }
 
 #[test]
-fn a_service_with_many_words() {
+fn a_service_with_many_words_gets_a_short_message() {
     let words = "word ".repeat(300_000);
     for body in [
         format!(r#"{{"error":{{"message":"{words}"}}}}"#),

@@ -1,4 +1,4 @@
-//! Every seed and every find through its oracle, and what the generators make of some choices.
+//! Every seed and every find, and what the generators make from some choices, checked by its oracle.
 
 use std::fmt::Display;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::{fs, io};
 use operations_oracles::choices::MARK;
 use operations_oracles::{Check, TARGETS};
 
-/// Says which input it was that an oracle did not hold for.
+/// Says which input an oracle disagreed on.
 struct ShownOnPanic<T: Display>(T);
 
 impl<T: Display> Drop for ShownOnPanic<T> {
@@ -38,7 +38,7 @@ fn replay(kind: &str, target: &str, check: Check) -> io::Result<usize> {
 }
 
 #[test]
-fn every_seed() -> io::Result<()> {
+fn the_oracles_agree_on_every_seed() -> io::Result<()> {
     for (target, check) in TARGETS {
         assert!(replay("seeds", target, check)? > 0, "{target} has no seeds");
     }
@@ -46,16 +46,16 @@ fn every_seed() -> io::Result<()> {
 }
 
 #[test]
-fn every_find() -> io::Result<()> {
+fn the_oracles_agree_on_every_find() -> io::Result<()> {
     for (target, check) in TARGETS {
         replay("finds", target, check)?;
     }
     Ok(())
 }
 
-/// Not for what they find, but so that a generator that panics is found without a fuzzer.
+/// Not to search, but to find a generator that panics without a fuzzer.
 #[test]
-fn made_of_choices() {
+fn the_oracles_agree_on_what_generators_make() {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut byte = || {
         state ^= state << 13;

@@ -3,19 +3,20 @@
 
 use std::cell::Cell;
 use std::collections::HashSet;
-use std::fmt;
 use std::sync::{Arc, Mutex};
 
-use operations_host::{Access, Call, CallError, ConnectionsConfig, HostConfig, Member, Reason};
+use operations_host::{
+    Access, Call, CallError, ConnectionsConfig, HostConfig, Reason, failure_json,
+};
+use operations_oracles::operation::REQUESTED;
+use operations_oracles::{Member, Outputs, answer, message, operation};
 use percent_encoding::percent_decode_str;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::TestRunner;
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
-use serde_json::value::RawValue;
 use tokio::runtime::Runtime;
 
 use crate::{Names, config, load};
@@ -127,7 +128,7 @@ fn present<const N: usize>(members: [(&str, Option<String>); N]) -> Vec<(String,
     members.collect()
 }
 
-fn operation() -> impl Strategy<Value = String> {
+fn operation_body() -> impl Strategy<Value = String> {
     let members = (
         option::of(prop_oneof![Just("null".to_owned()), string().boxed()]),
         any::<bool>(),
@@ -149,107 +150,41 @@ fn operation() -> impl Strategy<Value = String> {
     members.prop_shuffle().prop_flat_map(written)
 }
 
-/// The members of an object in their order, as `serde_json` takes it apart.
-struct Members<'a>(Vec<(String, &'a RawValue)>);
-
-impl<'de> Deserialize<'de> for Members<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct InOrder;
-        impl<'de> Visitor<'de> for InOrder {
-            type Value = Members<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(Members(members))
-            }
-        }
-        deserializer.deserialize_map(InOrder)
-    }
-}
-
-impl<'a> Members<'a> {
-    fn of(text: &'a str) -> Members<'a> {
-        serde_json::from_str(text).unwrap()
-    }
-
-    /// Absent where it is `null`.
-    fn get(&self, key: &str) -> Option<&'a str> {
-        let found = self.0.iter().find(|(other, _)| other == key);
-        found
-            .map(|(_, value)| value.get())
-            .filter(|text| *text != "null")
-    }
-}
-
-/// Whether these are the members of this object, both as text and as values.
-fn are_members(members: &[Member], object: Option<&str>) -> bool {
-    let Some(object) = object else {
-        return members.is_empty();
+/// The outputs as the oracle has them: both types are made from the same interface.
+fn plain(outputs: operations_host::Outputs) -> Outputs {
+    let members = |members: Vec<operations_host::Member>| -> Vec<Member> {
+        let member = |operations_host::Member { key, value }| Member { key, value };
+        members.into_iter().map(member).collect()
     };
-    let expected = Members::of(object).0;
-    let values: Value = serde_json::from_str(object).unwrap();
-    members.len() == expected.len()
-        && members.iter().zip(expected).all(|(member, (key, text))| {
-            let value: Value = serde_json::from_str(&member.value).unwrap();
-            member.key == key && member.value == text.get() && values[&key] == value
-        })
+    let details = outputs.error_details_custom_key_value;
+    Outputs {
+        name: outputs.name,
+        done: outputs.done,
+        error: outputs.error,
+        error_code: outputs.error_code,
+        error_message: outputs.error_message,
+        error_details: outputs.error_details,
+        error_details_custom_key_value: details.into_iter().map(members).collect(),
+        metadata: outputs.metadata,
+        metadata_custom_key_value: members(outputs.metadata_custom_key_value),
+        response: outputs.response,
+        response_custom_key_value: members(outputs.response_custom_key_value),
+    }
 }
 
 #[test]
-fn what_comes_out_stands_in_the_body_byte_for_byte() {
+fn every_output_is_in_the_body_byte_for_byte() {
     let runtime = runtime();
     let (next, server) = answering(&runtime);
     let (_host, get) = load(config());
-    let call = Call::new("operations/asked").setting("OPERATIONS_ENDPOINT", server.endpoint());
+    let call = Call::new(REQUESTED).setting("OPERATIONS_ENDPOINT", server.endpoint());
     let held = runner(400).run(
-        &(space(), operation(), space()),
-        |(before, text, behind)| {
-            let body = format!("{before}{text}{behind}");
+        &(space(), operation_body(), space()),
+        |(before, text, after)| {
+            let body = format!("{before}{text}{after}");
             *next.lock().unwrap() = (200, body.clone());
             let outputs = runtime.block_on(get.call(&call)).unwrap();
-            let members = Members::of(&body);
-            let text = |key| members.get(key).map(str::to_owned);
-            let decoded = |text: &str| serde_json::from_str::<String>(text).unwrap();
-
-            let name = members
-                .get("name")
-                .map_or("operations/asked".to_owned(), decoded);
-            prop_assert_eq!(&outputs.name, &name);
-            prop_assert_eq!(outputs.done, members.get("done") == Some("true"));
-            prop_assert_eq!(&outputs.error, &text("error"));
-            prop_assert_eq!(&outputs.metadata, &text("metadata"));
-            prop_assert_eq!(&outputs.response, &text("response"));
-            let is_so = are_members(&outputs.metadata_custom_key_value, members.get("metadata"));
-            prop_assert!(is_so, "{:?}", outputs);
-            let is_so = are_members(&outputs.response_custom_key_value, members.get("response"));
-            prop_assert!(is_so, "{:?}", outputs);
-
-            let error = members.get("error").map(Members::of);
-            let of = |key| error.as_ref().and_then(|error| error.get(key));
-            let code = error
-                .as_ref()
-                .map(|_| of("code").map_or(0, |code| code.parse().unwrap()));
-            prop_assert_eq!(outputs.error_code, code);
-            let message = error
-                .as_ref()
-                .map(|_| of("message").map(decoded).unwrap_or_default());
-            prop_assert_eq!(&outputs.error_message, &message);
-            let details: Vec<&RawValue> =
-                of("details").map_or(Vec::new(), |details| serde_json::from_str(details).unwrap());
-            let details: Vec<&str> = details.into_iter().map(RawValue::get).collect();
-            prop_assert_eq!(&outputs.error_details, &details);
-            let of_each = &outputs.error_details_custom_key_value;
-            prop_assert_eq!(of_each.len(), details.len());
-            for (members, detail) in of_each.iter().zip(details) {
-                prop_assert!(are_members(members, Some(detail)), "{:?}", outputs);
-            }
+            operation::check_outputs(&plain(outputs), body.as_bytes());
             Ok(())
         },
     );
@@ -480,8 +415,7 @@ fn without_an_endpoint_no_host_is_looked_up_but_those_of_the_manifest() {
     );
 }
 
-/// A body, whether it holds an error object, and whether that says `ABORTED`.
-fn error_body() -> impl Strategy<Value = (String, bool, bool)> {
+fn error_body() -> impl Strategy<Value = String> {
     let words = prop_oneof![
         2 => "[\\x00-\\x{2fff}]{0,20}",
         1 => "x{490,510}".prop_map(|words| words + CANARY),
@@ -504,11 +438,10 @@ fn error_body() -> impl Strategy<Value = (String, bool, bool)> {
                 true => serde_json::json!({"error": error}),
                 false => error,
             };
-            let body = match wrapped {
+            match wrapped {
                 true => format!("[{body}]"),
                 false => body.to_string(),
-            };
-            (body, true, with_status && status == "ABORTED")
+            }
         });
     let other = prop_oneof![
         words.clone(),
@@ -525,30 +458,7 @@ fn error_body() -> impl Strategy<Value = (String, bool, bool)> {
         ])
         .prop_map(str::to_owned),
     ];
-    prop_oneof![
-        object.boxed(),
-        other.prop_map(|body| (body, false, false)).boxed()
-    ]
-}
-
-/// The contract's table: the reason of an answer, and whether it is permanent.
-fn table(status: u16, is_json: bool, is_aborted: bool) -> (Reason, bool) {
-    match status {
-        ..=199 => (Reason::ConnectionLost, false),
-        200..=299 => (Reason::NotAnOperation, true),
-        300..=399 => (Reason::Redirected, true),
-        401 => (Reason::Unauthenticated, true),
-        403 => (Reason::PermissionDenied, true),
-        404 if !is_json => (Reason::WrongAddress, true),
-        404 | 410 => (Reason::NotFound, true),
-        408 => (Reason::Timeout, false),
-        409 if is_aborted => (Reason::Aborted, false),
-        429 => (Reason::QuotaExceeded, false),
-        400..=499 => (Reason::Rejected, true),
-        501 => (Reason::ServiceFault, true),
-        502..=504 => (Reason::Unavailable, false),
-        _ => (Reason::ServiceFault, false),
-    }
+    prop_oneof![object.boxed(), other.boxed()]
 }
 
 #[test]
@@ -566,34 +476,24 @@ fn every_error_answer_is_the_failure_of_the_table_and_its_message_one_line_witho
         401, 403, 404, 404, 408, 409, 409, 410, 429, 500, 501, 502, 503, 504,
     ]);
     let statuses = prop_oneof![2 => named.boxed(), 1 => (201..600_u16).boxed()];
-    let held = runner(500).run(
-        &(statuses, error_body()),
-        |(status, (body, is_error, is_aborted))| {
-            *next.lock().unwrap() = (status, body.clone());
-            let error = runtime.block_on(get.call(&call)).unwrap_err();
-            let failure = error.failure().unwrap();
-            let is_json = is_error || serde_json::from_str::<IgnoredAny>(&body).is_ok();
-            let came = (failure.reason, matches!(error, CallError::Permanent(_)));
-            prop_assert_eq!(
-                came,
-                table(status, is_json, is_aborted),
-                "{}",
-                failure.message
-            );
-            prop_assert_eq!(failure.http_status, Some(status));
-            prop_assert!(
-                !failure.message.contains(char::is_control),
-                "{:?}",
-                failure.message
-            );
-            prop_assert!(
-                !failure.message.contains(&CANARY[..10]),
-                "{}",
-                failure.message
-            );
-            prop_assert!(failure.message.len() < 4096, "{}", failure.message);
-            Ok(())
-        },
-    );
+    let held = runner(500).run(&(statuses, error_body()), |(status, body)| {
+        *next.lock().unwrap() = (status, body.clone());
+        let error = runtime.block_on(get.call(&call)).unwrap_err();
+        let failure = error.failure().unwrap();
+        let shown: Value = serde_json::from_str(&failure_json(&error)).unwrap();
+        let expected = answer::expected(status, body.as_bytes());
+        prop_assert_eq!(&shown["reason"], expected.reason, "{}", failure.message);
+        let is_permanent = matches!(error, CallError::Permanent(_));
+        prop_assert_eq!(is_permanent, expected.is_permanent, "{}", failure.message);
+        prop_assert_eq!(failure.http_status, Some(status));
+        message::check_line(&failure.message);
+        prop_assert!(
+            !failure.message.contains(&CANARY[..10]),
+            "{}",
+            failure.message
+        );
+        prop_assert!(failure.message.len() < 4096, "{}", failure.message);
+        Ok(())
+    });
     held.unwrap_or_else(|error| panic!("{error}"));
 }
