@@ -1,17 +1,38 @@
-//! Builds the component that the host embeds, so that one `cargo` command makes both, as wasmtime
-//! builds its test programs.
+//! Builds the component that the host embeds, so that one `cargo` command makes both, as wasmtime builds its test
+//! programs. `OPERATIONS_GET_COMPONENT` names one that is already built, by its absolute path.
 
+use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, exit};
-use std::{env, fs};
 
+const BUILT: &str = "OPERATIONS_GET_COMPONENT";
 const TARGET: &str = "wasm32-wasip2";
 
 fn main() {
-    let root = Path::new(&variable("CARGO_MANIFEST_DIR"))
-        .parent()
-        .map(Path::to_owned)
-        .unwrap_or_default();
+    println!("cargo::rerun-if-env-changed={BUILT}");
+    let component = match env::var(BUILT) {
+        Ok(built) if !built.is_empty() => already_built(PathBuf::from(built)),
+        _ => build(),
+    };
+    println!(
+        "cargo::rustc-env=OPERATIONS_GET_WASM={}",
+        component.display()
+    );
+}
+
+fn already_built(component: PathBuf) -> PathBuf {
+    if !component.is_absolute() || !component.is_file() {
+        fail(&format!(
+            "{BUILT} is {}, which must be the absolute path of a built operations_get.wasm",
+            component.display()
+        ));
+    }
+    println!("cargo::rerun-if-changed={}", component.display());
+    component
+}
+
+fn build() -> PathBuf {
+    let root = Path::new(&variable("CARGO_MANIFEST_DIR")).join("..");
     for input in [
         "src",
         "wit",
@@ -22,7 +43,7 @@ fn main() {
     ] {
         println!("cargo::rerun-if-changed={}", root.join(input).display());
     }
-    ensure_target();
+    require_target();
 
     let target_dir = PathBuf::from(variable("OUT_DIR")).join("block");
     let mut build = Command::new(variable("CARGO"));
@@ -31,10 +52,10 @@ fn main() {
         .args(["build", "--quiet", "--package", "operations-get", "--lib"])
         .args(["--target", TARGET, "--profile", "block", "--target-dir"])
         .arg(&target_dir);
-    // What was set for the host's own build is not meant for the component's: flags, coverage, clippy.
+    // Flags, coverage and clippy of the host's own build are not meant for the component's.
     for (name, _) in env::vars_os() {
         let name = name.to_string_lossy();
-        let of_the_host = name.starts_with("CARGO_PROFILE_")
+        let is_for_the_host = name.starts_with("CARGO_PROFILE_")
             || matches!(
                 &*name,
                 "CARGO_BUILD_RUSTFLAGS"
@@ -42,11 +63,11 @@ fn main() {
                     | "RUSTC_WORKSPACE_WRAPPER"
                     | "CARGO_BUILD_TARGET"
             );
-        if of_the_host {
+        if is_for_the_host {
             build.env_remove(&*name);
         }
     }
-    // Set but empty, it also keeps flags of a configuration file away, such as a linker of the host's.
+    // Set but empty, it also overrides flags of a configuration file, such as a linker of the host's.
     build.env("CARGO_ENCODED_RUSTFLAGS", "");
     match build.status() {
         Ok(status) if status.success() => {}
@@ -56,42 +77,24 @@ fn main() {
         )),
     }
 
-    let built = target_dir.join(TARGET).join("block/operations_get.wasm");
-    let block = PathBuf::from(variable("OUT_DIR")).join("operations_get.wasm");
-    if let Err(error) = fs::copy(&built, &block) {
-        fail(&format!(
-            "the component is not at {}: {error}",
-            built.display()
-        ));
-    }
-    println!("cargo::rustc-env=OPERATIONS_GET_WASM={}", block.display());
+    target_dir.join(TARGET).join("block/operations_get.wasm")
 }
 
-/// Adds the target where it is missing: rustup's automatic install can be switched off.
-fn ensure_target() {
-    let rustc = variable("RUSTC");
-    let libdir = Command::new(&rustc)
+/// Says what to do where Rust's target for the component is missing. rustup installs it by `rust-toolchain.toml`, unless
+/// its automatic installation is switched off.
+fn require_target() {
+    let libdir = Command::new(variable("RUSTC"))
         .args(["--print", "target-libdir", "--target", TARGET])
         .output();
-    if let Ok(output) = libdir {
-        let libdir = String::from_utf8_lossy(&output.stdout);
-        if output.status.success() && Path::new(libdir.trim()).is_dir() {
-            return;
-        }
-    }
-    match Command::new("rustup")
-        .args(["target", "add", TARGET])
-        .status()
-    {
-        Ok(status) if status.success() => {}
-        Ok(_) => fail(&format!(
-            "`rustup target add {TARGET}` failed: see its error above"
-        )),
-        Err(_) => fail(&format!(
-            "the component needs Rust's target {TARGET}, and rustup, which adds it, is not installed. \
-             Install rustup from https://rustup.rs, or your distribution's package of Rust's standard \
-             library for {TARGET}"
-        )),
+    let is_installed = libdir.is_ok_and(|printed| {
+        let libdir = String::from_utf8_lossy(&printed.stdout);
+        printed.status.success() && Path::new(libdir.trim()).is_dir()
+    });
+    if !is_installed {
+        fail(&format!(
+            "the component needs Rust's standard library for {TARGET}. Run `rustup target add {TARGET}`; without \
+             rustup, install your distribution's package of it"
+        ));
     }
 }
 
