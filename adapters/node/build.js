@@ -1,5 +1,5 @@
 // Makes dist/ from the component and the manifest: what the package needs of the rest of the repository.
-// OPERATIONS_COMPONENT names a component that is already built; without it cargo builds one.
+// OPERATIONS_GET_COMPONENT names a component that is already built; without it cargo builds one.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
@@ -11,7 +11,7 @@ const here = dirname(fileURLToPath(import.meta.url));
 const repository = join(here, '../..');
 const dist = join(here, 'dist');
 
-const component = process.env.OPERATIONS_COMPONENT || build();
+const component = process.env.OPERATIONS_GET_COMPONENT || build();
 const bytes = await readFile(component);
 const { files } = await transpileBytes(bytes, {
   name: 'operations_get',
@@ -41,7 +41,7 @@ function build() {
   );
   if (cargo.error || cargo.status !== 0) {
     throw new Error(
-      'the component was not built: install Rust (https://rustup.rs), or set OPERATIONS_COMPONENT to an operations_get.wasm',
+      'the component was not built: install Rust (https://rustup.rs), or set OPERATIONS_GET_COMPONENT to an operations_get.wasm',
       { cause: cargo.error },
     );
   }

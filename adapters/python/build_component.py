@@ -1,6 +1,6 @@
 """Puts the component and the licence into the wheel: what the package needs of the rest of the repository.
 
-OPERATIONS_COMPONENT names a component that is already built; without it cargo builds one.
+OPERATIONS_GET_COMPONENT names a component that is already built; without it cargo builds one.
 """
 
 import json
@@ -17,7 +17,7 @@ BUILD = "cargo build --package operations-get --profile block --target wasm32-wa
 class ComponentHook(BuildHookInterface):
     def initialize(self, version: str, build_data: Dict[str, Any]) -> None:
         repository = Path(self.root, "../..").resolve()
-        component = os.environ.get("OPERATIONS_COMPONENT") or built(repository)
+        component = os.environ.get("OPERATIONS_GET_COMPONENT") or built(repository)
         build_data["force_include"][component] = "google_operations_get/operations_get.wasm"
         build_data["force_include"][str(repository / "LICENSE")] = "google_operations_get/LICENSE"
 
@@ -30,7 +30,7 @@ def built(repository: Path) -> str:
     except (OSError, subprocess.CalledProcessError) as error:
         raise SystemExit(
             "the component was not built: install Rust (https://rustup.rs), "
-            "or set OPERATIONS_COMPONENT to an operations_get.wasm"
+            "or set OPERATIONS_GET_COMPONENT to an operations_get.wasm"
         ) from error
     messages = [json.loads(line) for line in cargo.stdout.splitlines() if line.startswith("{")]
     files = [
