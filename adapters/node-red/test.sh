@@ -1,17 +1,15 @@
 #!/usr/bin/env bash
 # Installs what the package needs, and tests it: every path of the nodes, a restart and a redeploy, the examples, a
-# person's way through the editor, what is packed, and the scorecard. Needs Node.js 20 or newer, rustup, and Chromium,
-# which it installs on Debian; LRO names a built lro, OPERATIONS_COMPONENT a built component, CHROMIUM a browser.
+# person's way through the editor, what is packed, and the scorecard. Needs Node.js 20 or newer and rustup, and installs
+# Chromium on Debian; ../testing/tools.sh lists what can be there already.
 set -euo pipefail
 cd "$(dirname "$0")"
-
-. ../tools.sh
-# Not within the time that a test may take.
+. ../testing/tools.sh
+# Built here, and not within the time that a test may take.
 need_lro
-if [ -z "${CHROMIUM:-}" ] && ! command -v chromium-browser google-chrome >/dev/null; then
-  debian chromium chromium fonts-noto-core
-fi
-npm ci --no-audit --no-fund --prefix ../node
+need_component
+need_chromium
+npm_install ../node
 npm run build --prefix ../node
-npm ci --no-audit --no-fund
+npm_install .
 npm test

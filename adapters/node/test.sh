@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Installs what the package needs, and tests it: all eleven outputs, a permanent and a transient failure, a denied
-# host, deadlines. Needs Node.js 20 or newer and rustup; LRO names a built lro, OPERATIONS_COMPONENT a built component.
+# host, deadlines. Needs Node.js 20 or newer and rustup; ../testing/tools.sh lists what can be there already.
 set -euo pipefail
 cd "$(dirname "$0")"
-. ../tools.sh
-# Not within the time that a test may take.
+. ../testing/tools.sh
+# Built here, and not within the time that a test may take.
 need_lro
-npm ci --no-audit --no-fund
+need_component
+npm_install .
 npm test

@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
 # Installs what the package needs, builds its wheel, and tests it: all eleven outputs, a permanent and a transient
-# failure, a denied host, deadlines, types, the example. Needs Python 3.9 or newer and rustup; VENV names the virtual
-# environment, LRO a built lro, OPERATIONS_COMPONENT a built component.
+# failure, a denied host, deadlines, types, the example. Needs Python 3.9 or newer and rustup; ../testing/tools.sh lists
+# what can be there already.
 set -euo pipefail
 cd "$(dirname "$0")"
-. ../emulator.sh
+. ../testing/emulator.sh
+need_component
 
-venv=$(realpath -m "${VENV:-$repository/target/python}")
-[ -x "$venv/bin/python" ] || python3 -m venv "$venv"
-"$venv/bin/pip" wheel --quiet --no-deps --wheel-dir "$work/wheel" .
-"$venv/bin/pip" install --quiet 'pytest>=8,<9' 'mypy>=1.19,<2' "$work"/wheel/*.whl
+pip_install 'pytest>=8,<9' 'mypy>=1.19,<2'
+"$venv/bin/pip" wheel --quiet --disable-pip-version-check --no-deps --wheel-dir "$work/wheel" .
+pip_install "$work"/wheel/*.whl
 # The same version may hold another build.
-"$venv/bin/pip" install --quiet --no-deps --force-reinstall "$work"/wheel/*.whl
+pip_install --no-deps --force-reinstall "$work"/wheel/*.whl
 
-"$venv/bin/mypy" --strict src tests examples
+"$venv/bin/mypy" --strict src tests examples ../testing
 "$venv/bin/python" -m pytest --quiet

@@ -4,7 +4,7 @@ const { describe, test } = require('node:test');
 const { Gaxios } = require('gaxios');
 const { accessToken, serviceAccount } = require('../lib/access.js');
 const { Connection } = require('../lib/connection.js');
-const { service } = require('./support/service.js');
+const { service } = require('../../testing/server.js');
 const manifest = require('../block/dist/manifest.json');
 
 const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048, privateKeyEncoding: { type: 'pkcs8', format: 'pem' }, publicKeyEncoding: { type: 'spki', format: 'pem' } });

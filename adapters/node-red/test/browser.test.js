@@ -1,19 +1,15 @@
 const assert = require('node:assert/strict');
 const { test } = require('node:test');
+const { emulate } = require('../../testing/emulator.js');
 const { openEditor } = require('./support/browser.js');
 const { start, userDir } = require('./support/node-red.js');
 const manifest = require('../block/dist/manifest.json');
 
 const TIME_LIMIT = { timeout: 180_000 };
 
-const emulate = async (t) => {
-  const emulator = await (await import('../../node/test/emulator.js')).emulate();
-  t.after(() => emulator.stop());
-  return emulator;
-};
-
 test('a person does it all in the browser: drag, fill in, wire, deploy, see it succeed', TIME_LIMIT, async (t) => {
-  const { endpoint } = await emulate(t);
+  const { endpoint, stop } = await emulate();
+  t.after(stop);
   const red = await start(t, userDir(t, [{ id: 'tab', type: 'tab', label: 'Operations' }]));
   const editor = await openEditor(t, red.url);
   const { page } = editor;

@@ -3,7 +3,8 @@ const { readFileSync, readdirSync } = require('node:fs');
 const { join } = require('node:path');
 const { test } = require('node:test');
 const helper = require('node-red-node-test-helper');
-const { service } = require('./support/service.js');
+const { emulate } = require('../../testing/emulator.js');
+const { service } = require('../../testing/server.js');
 
 const folder = join(__dirname, '../examples');
 const CORE = ['common/20-inject', 'common/25-catch', 'common/90-comment', 'function/10-switch', 'function/15-change', 'function/89-delay'];
@@ -45,11 +46,12 @@ async function run(t, name, endpoint) {
   };
 }
 
-const emulate = async (t) => {
-  const emulator = await (await import('../../node/test/emulator.js')).emulate();
-  t.after(() => emulator.stop());
-  return emulator.endpoint;
-};
+/** The endpoint of an emulator of the test's own. */
+async function emulated(t) {
+  const { endpoint, stop } = await emulate();
+  t.after(stop);
+  return endpoint;
+}
 
 test('every example says what to do, and shows both nodes together with the others', () => {
   const files = readdirSync(folder);
@@ -61,14 +63,14 @@ test('every example says what to do, and shows both nodes together with the othe
 });
 
 test('poll until done', async (t) => {
-  const example = await run(t, 'Poll until done', await emulate(t));
+  const example = await run(t, 'Poll until done', await emulated(t));
   example.press('create-api');
   const [where, msg] = await example.next();
   assert.deepEqual([where, msg.payload.done, msg.payload.response.displayName], ['succeeded', true, 'Orders']);
 });
 
 test('fail branch', async (t) => {
-  const example = await run(t, 'Fail branch', await emulate(t));
+  const example = await run(t, 'Fail branch', await emulated(t));
   example.press('no permission');
   let [where, msg] = await example.next();
   assert.deepEqual([where, msg.error.code], ['for a person', 'permission-denied']);
@@ -82,7 +84,7 @@ test('fail branch', async (t) => {
 });
 
 test('zero-touch batch', async (t) => {
-  const example = await run(t, 'Zero-touch batch', await emulate(t));
+  const example = await run(t, 'Zero-touch batch', await emulated(t));
   example.press('claim devices');
   let [where, msg] = await example.next();
   assert.deepEqual([where, msg.payload.metadata.progress], ['progress', 0]);

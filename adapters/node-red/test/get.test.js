@@ -1,7 +1,7 @@
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
 const { helper, load, redeploy } = require('./support/flow.js');
-const { error, service } = require('./support/service.js');
+const { error, service } = require('../../testing/server.js');
 const manifest = require('../block/dist/manifest.json');
 
 const sample = (label) => manifest.samples.find((sample) => sample.label === label);

@@ -2,14 +2,14 @@ const assert = require('node:assert/strict');
 const { readdirSync, readFileSync } = require('node:fs');
 const { join } = require('node:path');
 const { test } = require('node:test');
-const { setTimeout: sleep } = require('node:timers/promises');
 const { start, userDir } = require('./support/node-red.js');
-const { service } = require('./support/service.js');
+const { service } = require('../../testing/server.js');
 
-const FILE = { default: { module: 'localfilesystem' } };
+const FILE = { contextStorage: { default: { module: 'localfilesystem' } } };
+const DEADLINE_MINUTES = 30;
 
 /** `GET /start?name=…` waits for an operation; what comes of it is told to the service. */
-function flow(endpoint, deadline = 30) {
+function flow(endpoint) {
   const at = { x: 100, y: 100, z: 'tab' };
   const tell = (id, path) => ({ ...at, id, type: 'http request', method: 'GET', ret: 'txt', url: endpoint.replace('/v1', path), wires: [[]] });
   return [
@@ -18,7 +18,7 @@ function flow(endpoint, deadline = 30) {
     { ...at, id: 'start', type: 'http in', url: '/start', method: 'get', wires: [['wait', 'answer']] },
     { ...at, id: 'answer', type: 'http response', statusCode: '202', wires: [] },
     {
-      ...at, id: 'wait', type: 'google-operation-wait', operation: 'payload.name', operationType: 'msg', deadline,
+      ...at, id: 'wait', type: 'google-operation-wait', operation: 'payload.name', operationType: 'msg', deadline: DEADLINE_MINUTES,
       connection: 'connection', wires: [[], ['succeeded'], []],
     },
     tell('succeeded', '/told/succeeded/{{{payload.name}}}'),
@@ -62,14 +62,19 @@ async function another(red, served) {
 const withToken = (nodes) =>
   nodes.map((node) => (node.id === 'connection' ? { ...node, credentials: { GOOGLE_OAUTH_ACCESS_TOKEN: 'ya29.secret' } } : node));
 
+/** Node-RED in which a wait for the operation is under way, and its user's folder. */
+async function waiting(t, served, options) {
+  const path = userDir(t, flow(served.endpoint));
+  const red = await start(t, path, options);
+  await red.deploy(withToken(flow(served.endpoint)));
+  await ask(red, 'operations/o');
+  await served.asked(1);
+  return { red, path };
+}
+
 test('a wait survives a restart of Node-RED, and its secret is in no file in the clear', async (t) => {
   const served = await told(t);
-  const path = userDir(t, flow(served.endpoint));
-
-  const before = await start(t, path, FILE);
-  await before.deploy(withToken(flow(served.endpoint)));
-  await ask(before, 'operations/o');
-  await served.asked(1);
+  const { red: before, path } = await waiting(t, served, FILE);
   const exported = await (await fetch(`${before.url}/flows`)).text();
   await before.stop();
   const polls = served.polls;
@@ -96,18 +101,11 @@ test('a wait survives a restart of Node-RED, and its secret is in no file in the
 
 test('the deadline of a wait goes on while Node-RED is down', async (t) => {
   const served = await told(t);
-  const minutes = 0.2;
-  const path = userDir(t, flow(served.endpoint, minutes));
-  const before = await start(t, path, FILE);
-  await before.deploy(withToken(flow(served.endpoint, minutes)));
-  const end = Date.now() + minutes * 60_000;
-  await ask(before, 'operations/o');
-  await served.asked(1);
+  const { red: before, path } = await waiting(t, served, FILE);
   await before.stop();
   const { polls } = served;
   assert.deepEqual(served.tellings, []);
-  await sleep(end + 1000 - Date.now());
-  const after = await start(t, path, FILE);
+  const after = await start(t, path, { ...FILE, aheadMs: DEADLINE_MINUTES * 60_000 });
   await served.toldOf(1);
   await after.stop();
   assert.deepEqual([served.tellings, served.polls - polls], [['/told/timeout'], 1]);
@@ -115,11 +113,7 @@ test('the deadline of a wait goes on while Node-RED is down', async (t) => {
 
 test('a redeploy ends a wait that is kept: it is reported, and not taken up again', async (t) => {
   const served = await told(t);
-  const path = userDir(t, flow(served.endpoint));
-  const red = await start(t, path, FILE);
-  await red.deploy(withToken(flow(served.endpoint)));
-  await ask(red, 'operations/o');
-  await served.asked(1);
+  const { red, path } = await waiting(t, served, FILE);
   await red.deploy(flow(served.endpoint));
   await served.toldOf(1);
   const { polls } = served;
@@ -133,11 +127,7 @@ test('a redeploy ends a wait that is kept: it is reported, and not taken up agai
 
 test('with the memory store alone a wait does not survive a restart', async (t) => {
   const served = await told(t);
-  const path = userDir(t, flow(served.endpoint));
-  const before = await start(t, path);
-  await before.deploy(withToken(flow(served.endpoint)));
-  await ask(before, 'operations/o');
-  await served.asked(1);
+  const { red: before, path } = await waiting(t, served);
   await before.stop();
   const { polls } = served;
   const after = await start(t, path);

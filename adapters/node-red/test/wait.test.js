@@ -1,7 +1,7 @@
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
 const { load: loadFlow, redeploy, helper } = require('./support/flow.js');
-const { error, service } = require('./support/service.js');
+const { error, service } = require('../../testing/server.js');
 
 const load = (t, options) => loadFlow(t, { type: 'google-operation-wait', ...options });
 const over = { name: 'operations/o', done: true, response: {} };
@@ -41,12 +41,12 @@ test('a transient failure is waited out, as long as the service asks', async (t)
 
 test('a service that is stopped in the middle: the deadline ends it, and Catch hears why', async (t) => {
   const stopped = await service(t, () => at(1));
-  const flow = await load(t, { config: { deadline: 0.03 }, connection: { OPERATIONS_ENDPOINT: stopped.endpoint } });
+  const flow = await load(t, { config: { deadline: 0.1 }, connection: { OPERATIONS_ENDPOINT: stopped.endpoint } });
   flow.node.receive({ name: 'operations/o' });
   await flow.running.next();
   await stopped.stop();
   const { error: { message, code, cause } } = await flow.caught.next();
-  assert.match(message, /operations\/o was not seen done within 0\.03 min \(deadline\); the last answer was a failure: GET /);
+  assert.match(message, /operations\/o was not seen done within 0\.1 min \(deadline\); the last answer was a failure: GET /);
   assert.deepEqual([code, cause.retryable], ['unreachable', true]);
   assert.equal((await flow.untilStatus('unreachable')).at(-1).slice(0, 11), 'yellow ring');
 });
@@ -101,7 +101,7 @@ test('one operation is never asked for twice at a time, and the next question wa
   const topics = [];
   for (let i = 0; i < 5; i++) topics.push((await flow.succeeded.next()).topic);
   assert.deepEqual(topics.sort(), [0, 1, 2, 3, 4]);
-  assert.deepEqual([shared.requests.length, shared.mostInFlight], [1, 1]);
+  assert.deepEqual([shared.requests.length, shared.maxInFlight], [1, 1]);
 });
 
 test('who leaves a shared question does not end it for the others', async (t) => {

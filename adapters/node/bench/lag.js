@@ -2,6 +2,7 @@
 // same without a call, since other programs make timers late too.
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { get } from '../src/index.js';
 
@@ -10,15 +11,13 @@ const ANSWER_MS = 3000;
 const TICK_MS = 5;
 
 const server = new Worker(
-  `const { parentPort } = require('node:worker_threads');
-   const server = require('node:http').createServer((request, response) => {
-     setTimeout(() => response.end('{"name":"operations/o","done":true}'), ${ANSWER_MS});
-   });
-   server.listen(0, '127.0.0.1', () => parentPort.postMessage(server.address().port));`,
-  { eval: true },
+  `const { parentPort, workerData } = require('node:worker_threads');
+   const { setTimeout: sleep } = require('node:timers/promises');
+   const answer = () => sleep(workerData.answerMs, { name: 'operations/o', done: true });
+   require(workerData.module).service({ after() {} }, answer).then(({ settings }) => parentPort.postMessage(settings));`,
+  { eval: true, workerData: { module: fileURLToPath(new URL('../../testing/server.js', import.meta.url)), answerMs: ANSWER_MS } },
 );
-const [port] = await once(server, 'message');
-const settings = { OPERATIONS_ENDPOINT: `http://127.0.0.1:${port}/v1` };
+const [settings] = await once(server, 'message');
 const calls = () => Promise.all(Array.from({ length: CALLS }, () => get('operations/o', settings)));
 
 /** Prints how late timers are while something goes on. */

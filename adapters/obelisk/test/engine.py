@@ -4,27 +4,21 @@ import json
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 
+from server import free_port
+
 HERE = Path(__file__).resolve().parent.parent
 ROOT = HERE.parent.parent
-OBELISK = os.environ.get("OBELISK", str(ROOT / "target/tools/bin/obelisk"))
-LRO = os.environ.get("LRO", str(ROOT / "target/release/lro"))
+OBELISK = os.environ["OBELISK"]
 GET = "blocks:google-longrunning/operations@1.0.0.get"
 WAIT = "blocks:google-longrunning-wait/operations@1.0.0.wait"
 # Between the block and the service there is no proxy, and none between a test and its server.
 HTTP = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 def execution_id():
@@ -50,8 +44,8 @@ class Engine:
             "HOME": str(self.home),
             "XDG_CACHE_HOME": str(ROOT / "target/tmp/obelisk"),
             "OBELISK__api__listening_addr": f"127.0.0.1:{port}",
-            "OPERATIONS_ENDPOINT": f"{endpoint}/v1",
-            "OPERATIONS_HOST": endpoint,
+            "OPERATIONS_ENDPOINT": endpoint,
+            "OPERATIONS_HOST": endpoint.removesuffix("/v1"),
             "GOOGLE_OAUTH_ACCESS_TOKEN": token,
             **environment,
         }

@@ -10,9 +10,10 @@ from dataclasses import FrozenInstanceError, asdict
 from typing import Dict
 
 import pytest
-from samples import SAMPLES, name_of, shown
+from samples import FIELDS, SAMPLES, name_of, shown
 
 from google_operations_get import Member, Outputs, PermanentFailure, Settings, TransientFailure, get
+
 
 @pytest.fixture(scope="module", autouse=True)
 def running(emulator: Settings) -> Dict[str, Outputs]:
@@ -20,8 +21,9 @@ def running(emulator: Settings) -> Dict[str, Outputs]:
     return {label: get(name_of(label), **emulator) for label in SAMPLES}
 
 
-def checked(outputs: Outputs, label: str) -> None:
-    by_field = {name.replace("_", "-"): value for name, value in asdict(outputs).items()}
+def assert_sample(outputs: Outputs, label: str) -> None:
+    by_field = asdict(outputs)
+    assert list(by_field) == [field.replace("-", "_") for field in FIELDS]
     assert shown(by_field) == SAMPLES[label]["outputs"]
 
 
@@ -34,13 +36,13 @@ def ended(name: str, settings: Settings) -> Outputs:
 
 
 def test_an_operation_that_runs(running: Dict[str, Outputs]) -> None:
-    checked(running["running"], "running")
+    assert_sample(running["running"], "running")
 
 
 @pytest.mark.parametrize("label", ["succeeded", "failed", "zero-touch batch with failed devices"])
 def test_the_eleven_outputs(label: str, emulator: Settings) -> None:
     outputs = ended(name_of(label), emulator)
-    checked(outputs, label)
+    assert_sample(outputs, label)
     with pytest.raises(FrozenInstanceError):
         outputs.done = False  # type: ignore[misc]
 

@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Tuple
 
 import pytest
 import wait_for_operation
-from servers import answering
+from server import Server
 from wait_for_operation import OperationTrigger
 
 SERVICE = "apigateway.googleapis.com"
@@ -26,7 +26,7 @@ def events(answers: List[Tuple[int, Dict[str, Any]]], **more: str) -> Tuple[List
         return [event async for event in trigger.run()]
 
     left = iter([(status, json.dumps(body)) for status, body in answers])
-    with answering(lambda _: next(left)) as server:
+    with Server(lambda _: next(left)) as server:
         path, kept = OperationTrigger("operations/o", SERVICE, server.endpoint, **more).serialize()
         assert path == "wait_for_operation.OperationTrigger"
         return asyncio.run(fired(OperationTrigger(**json.loads(json.dumps(kept))))), server.requests

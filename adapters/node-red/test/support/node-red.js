@@ -37,9 +37,9 @@ function userDir(t, flow) {
   return path;
 }
 
-/** Starts Node-RED on a user's folder. */
-async function start(t, path, contextStorage) {
-  const args = [join(__dirname, 'red.js'), path, ...(contextStorage ? [JSON.stringify(contextStorage)] : [])];
+/** Starts Node-RED on a user's folder; `options` are its `contextStorage`, and `aheadMs`, how far its clock is ahead. */
+async function start(t, path, options = {}) {
+  const args = [join(__dirname, 'red.js'), path, JSON.stringify(options)];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   const ended = once(child, 'exit');
   const log = [];

@@ -1,9 +1,13 @@
-// Node-RED as a process of its own, on a port that the system picks: says `started PORT` for each start of its flows, ends on SIGTERM.
+// Node-RED as a process of its own, on a port that the system picks: says `started PORT` for each start of its flows, ends
+// on SIGTERM. Its clock is ahead by `aheadMs`.
 const { createServer } = require('node:http');
 const express = require('express');
 const RED = require('node-red');
 
-const [userDir, contextStorage] = process.argv.slice(2);
+const [userDir, options] = process.argv.slice(2);
+const { contextStorage, aheadMs = 0 } = JSON.parse(options);
+const { now } = Date;
+Date.now = () => now() + aheadMs;
 const app = express();
 const server = createServer(app);
 RED.init(server, {
@@ -15,7 +19,7 @@ RED.init(server, {
   editorTheme: { tours: false, projects: { enabled: false } },
   telemetry: { enabled: false, updateNotification: false },
   externalModules: { palette: { allowInstall: false }, modules: { allowInstall: false } },
-  ...(contextStorage && { contextStorage: JSON.parse(contextStorage) }),
+  ...(contextStorage && { contextStorage }),
 });
 app.use('/', RED.httpAdmin);
 app.use('/', RED.httpNode);
