@@ -1,21 +1,24 @@
 #!/usr/bin/env bash
 # Plugs the block into the front, serves it, and tests it: all eleven outputs, a permanent and a transient failure, a
-# denied host, a deadline. WAC and WASMTIME name built commands; without them cargo installs both into target/tools,
-# which takes some 20 minutes. Needs rustup and Python 3.9; LRO names a built lro, OPERATIONS_COMPONENT a component.
+# denied host, a deadline. Needs rustup and Python 3.9 or newer, and installs prebuilt tools; ../testing/tools.sh lists
+# what can be there already.
 set -euo pipefail
 cd "$(dirname "$0")"
-. ../emulator.sh
-wac=$(tool wac "${WAC:-}" wac-cli 0.12.0)
-WASMTIME=$(tool wasmtime "${WASMTIME:-}" wasmtime-cli 48.0.8)
-export WASMTIME
-"$wac" --version
+. ../testing/emulator.sh
+need_component
+need_wasmtime
+need_prebuilt
 "$WASMTIME" --version
+"$venv/bin/wasm-tools" --version
 
 cargo fmt --check
 cargo clippy --release --locked --target wasm32-wasip2 --target-dir "$repository/target/composition" -- --deny warnings
 cargo build --release --locked --target wasm32-wasip2 --target-dir "$repository/target/composition"
+# The name of the file becomes the name of the instance, which takes no `_`.
+cp "$OPERATIONS_GET_COMPONENT" "$work/operations-get.wasm"
 SERVED=$work/served.wasm
 export SERVED
-"$wac" plug "$repository/target/composition/wasm32-wasip2/release/operations_front.wasm" \
-  --plug "$OPERATIONS_COMPONENT" --output "$SERVED"
+# What `wac plug` does. No wac comes prebuilt.
+"$venv/bin/wasm-tools" compose "$repository/target/composition/wasm32-wasip2/release/operations_front.wasm" \
+  --definitions "$work/operations-get.wasm" --output "$SERVED"
 python3 -m unittest --quiet test_front.py
