@@ -11,7 +11,7 @@ export PYTHONPATH=$repository/adapters/testing${PYTHONPATH:+:$PYTHONPATH}
 # Sets OPERATIONS_GET_COMPONENT.
 need_component() {
   if [ -z "${OPERATIONS_GET_COMPONENT:-}" ]; then
-    (cd "$repository" && cargo build --quiet --package operations-get --lib --profile block --target wasm32-wasip2)
+    (cd "$repository" && CARGO_ENCODED_RUSTFLAGS= cargo build --quiet --package operations-get --lib --profile block --target wasm32-wasip2)
     OPERATIONS_GET_COMPONENT=$target/wasm32-wasip2/block/operations_get.wasm
   fi
   export OPERATIONS_GET_COMPONENT
