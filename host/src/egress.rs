@@ -9,14 +9,14 @@ use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::uri::{Authority, Scheme};
 use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, Uri};
-use http_body_util::{BodyExt, Empty};
+use http_body_util::BodyExt;
 use percent_encoding::percent_decode_str;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 use crate::access::{AccessError, Authorization, Scopes};
 use crate::call::{Call, CallError};
 use crate::host::Shared;
-use crate::http::{SendError, SendOptions};
+use crate::http::{SendError, Timeouts};
 use crate::manifest::Manifest;
 
 /// The way out of a block, shared by its calls.
@@ -224,7 +224,7 @@ struct Outgoing {
     exchange: SharedExchange,
     head: http::request::Parts,
     scopes: Scopes,
-    options: SendOptions,
+    timeouts: Timeouts,
 }
 
 const API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
@@ -277,13 +277,13 @@ impl Outgoing {
     }
 
     async fn ask(&self, headers: HeaderMap) -> Result<Response<WasiBody>, Error> {
-        let mut request = Request::new(Empty::<Bytes>::new());
+        let mut request = Request::new(Bytes::new());
         *request.method_mut() = self.head.method.clone();
         *request.uri_mut() = self.head.uri.clone();
         *request.headers_mut() = headers;
         let shared = &self.network.shared;
         let since = Instant::now();
-        let sent = shared.connections.send(request, self.options).await;
+        let sent = shared.client.send(request, self.timeouts).await;
         let took = since.elapsed();
         let host = named_host(&self.head.uri);
         let status = sent.as_ref().ok().map(|response| response.status());
@@ -297,7 +297,11 @@ impl Outgoing {
             }
             Err(error) => {
                 tracing::debug!(host, %error, ?took, "no answer");
-                if let SendError::Denied(_) | SendError::ConnectionLimit(_) = error {
+                if let SendError::Denied(_)
+                | SendError::ConnectionLimit(_)
+                | SendError::Proxy { .. }
+                | SendError::ProxyInvalid(_) = error
+                {
                     let not_sent = error.to_string();
                     self.exchange
                         .note(|exchange| exchange.not_sent = Some(not_sent));
@@ -345,13 +349,10 @@ impl Egress {
             exchange: self.exchange.clone(),
             head,
             scopes,
-            options: SendOptions {
-                connect_timeout: options.connect_timeout,
-                first_byte_timeout: options.first_byte_timeout,
-                between_bytes_timeout: options.between_bytes_timeout,
-                // An operator who configures an endpoint says where it is; a name of the catalogue that
-                // resolves to an inner address is an attack.
-                allow_private_addresses: self.endpoint.is_some(),
+            timeouts: Timeouts {
+                connect: Timeouts::limited(options.connect_timeout),
+                first_byte: Timeouts::limited(options.first_byte_timeout),
+                between_bytes: Timeouts::limited(options.between_bytes_timeout),
             },
         };
         Box::pin(outgoing.send())
@@ -382,12 +383,13 @@ impl WasiHttpHooks for Egress {
 fn wasi_error(error: SendError) -> Error {
     match error {
         SendError::UriInvalid => Error::HttpRequestUriInvalid,
+        SendError::ProxyInvalid(_) => Error::ConfigurationError,
+        SendError::Proxy { fault, .. } => wasi_error(*fault),
         SendError::DnsTimeout => Error::DnsTimeout,
         SendError::Dns(rcode) => Error::DnsError {
             rcode: Some(rcode),
             info_code: None,
         },
-        SendError::DestinationProhibited => Error::DestinationIpProhibited,
         SendError::DestinationUnavailable(_) => Error::DestinationUnavailable,
         SendError::ConnectionRefused => Error::ConnectionRefused,
         SendError::ConnectionTimeout => Error::ConnectionTimeout,

@@ -17,7 +17,7 @@ use crate::call::CallError;
 use crate::egress::Network;
 use crate::engine;
 use crate::epoch_ticker::Ticker;
-use crate::http::{Connections, ConnectionsConfig, ConnectionsError};
+use crate::http::{Client, ConnectionsConfig, ConnectionsError};
 use crate::instance_pool::{BlockNumber, Idle, Instances};
 use crate::loaded_block::LoadedBlock;
 use crate::metrics::Metrics;
@@ -38,7 +38,7 @@ use crate::wasi_http;
 ///     access: Access::application_default(None)?,
 ///     connections: ConnectionsConfig {
 ///         extra_ca: vec![Pem::read("/etc/ssl/company.pem")?],
-///         proxy: Proxy::from_env()?.map(Into::into),
+///         proxy: Proxy::from_env().map(Into::into),
 ///         ..ConnectionsConfig::default()
 ///     },
 ///     ..HostConfig::default()
@@ -92,7 +92,7 @@ pub struct Host {
 pub(crate) struct Shared {
     pub engine: Engine,
     pub config: HostConfig,
-    pub connections: Connections,
+    pub client: Client,
     pub metrics: Metrics,
     /// Instances that wait for a further call.
     pub idle: Idle,
@@ -189,7 +189,7 @@ impl Host {
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(LoadError::Engine)?;
         wasi_http::add_to_linker(&mut linker).map_err(LoadError::Engine)?;
         let ticker = Ticker::start(&engine).map_err(LoadError::Clock)?;
-        let connections = Connections::new(config.connections.clone())?;
+        let client = Client::new(config.connections.clone())?;
         let in_flight = Semaphore::new(config.calls_in_flight.get() as usize);
         let idle = Idle::new(engine::idle_instances(&config) as usize);
         Ok(Host {
@@ -197,7 +197,7 @@ impl Host {
             shared: Arc::new(Shared {
                 engine,
                 config,
-                connections,
+                client,
                 metrics: Metrics::new(),
                 idle,
                 blocks: AtomicU64::new(0),

@@ -46,8 +46,8 @@ pub use call::{Call, CallError};
 pub use failure::failure_json;
 pub use host::{Host, HostConfig, LoadError};
 pub use http::{
-    ClientIdentity, Connections, ConnectionsConfig, ConnectionsError, Pem, Proxy, Resolve,
-    Resolving, SendError, SendOptions, SystemResolver,
+    ClientIdentity, ConnectionsConfig, ConnectionsError, Pem, Proxy, Resolve, Resolving,
+    SystemResolver,
 };
 pub use instance_pool::{Instances, KEPT_MEMORY};
 pub use loaded_block::LoadedBlock;

@@ -131,7 +131,7 @@ impl Connection {
         Ok(ConnectionsConfig {
             extra_ca: self.ca.iter().map(read).collect::<Result<_, _>>()?,
             client_identity,
-            proxy: Proxy::from_env().map_err(unfit)?.map(Into::into),
+            proxy: Proxy::from_env().map(Into::into),
             ..ConnectionsConfig::default()
         })
     }

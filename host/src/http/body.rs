@@ -15,13 +15,14 @@ use super::pool::StreamGuard;
 /// The body of a response.
 ///
 /// Each wait for a frame is bounded by the between-bytes timeout, counted from when the frame is
-/// first asked for. Dropping it early ends the exchange: an HTTP/1.1 connection is closed (or read
-/// to its end where that is at hand), an HTTP/2 stream is reset.
-pub struct ResponseBody {
+/// first asked for. Until it is read to its end or dropped, it keeps its place: an HTTP/1.1
+/// connection, or a stream of an HTTP/2 connection. Dropping it early ends the request: the
+/// connection is closed (or read to its end if that is here already), the stream is reset.
+pub(crate) struct ResponseBody {
     /// `None` after an error: the connection is let go at once.
     incoming: Option<Incoming>,
     between_bytes: Duration,
-    /// Runs while a frame is waited for; kept between waits, for it is dear to make.
+    /// Runs while a frame is waited for; kept between waits because it is expensive to create.
     timer: Option<Pin<Box<Sleep>>>,
     is_waiting: bool,
     /// The place of the stream on its HTTP/2 connection.

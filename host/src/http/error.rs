@@ -1,16 +1,16 @@
 //! What can go wrong: before the first request ([`ConnectionsError`]), and with one request
-//! ([`SendError`], one variant per `wasi:http` error code that a client can meet).
+//! ([`SendError`]).
 
 use std::error::Error;
 use std::io;
 
 use rustls::CertificateError;
 
-/// Why [`Connections`](super::Connections) cannot be set up. Every message names the file or the
-/// variable, and what is wrong with it.
+/// Why [`ConnectionsConfig`](crate::ConnectionsConfig) cannot be used. Every message names the file
+/// or the variable, and what is wrong with it.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectionsError {
-    /// A PEM file that could not be read.
+    /// A PEM file could not be read.
     #[error("cannot read {file}: {reason}")]
     Unreadable {
         /// The file, as it was named.
@@ -18,7 +18,7 @@ pub enum ConnectionsError {
         /// What the system said.
         reason: io::Error,
     },
-    /// A PEM text that does not parse, or lacks what it is asked for.
+    /// A PEM text does not parse, or lacks what is needed of it.
     #[error("{origin}: {problem}")]
     Pem {
         /// The file, or what the text was called.
@@ -32,10 +32,10 @@ pub enum ConnectionsError {
          a file in SSL_CERT_FILE, or give the certificate of a CA"
     )]
     NoRoots {
-        /// What the platform's store answered, in parentheses; empty where it said nothing.
+        /// What the platform's store answered, in parentheses; empty if it said nothing.
         detail: String,
     },
-    /// A proxy that cannot be used. Its URL is not shown: it may hold a password.
+    /// A proxy cannot be used. Its URL is not shown: it may hold a password.
     #[error("{variable}: {problem}")]
     Proxy {
         /// Where the URL came from.
@@ -53,24 +53,30 @@ pub enum ConnectionsError {
 /// The text of a variant is for people: no header value, no credential and no backtrace is in it.
 /// Each variant names the `wasi:http` `error-code` that it stands for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum SendError {
+pub(crate) enum SendError {
     /// The URL is not absolute, not of `http` or `https`, or has user info
     /// (`HTTP-request-URI-invalid`).
     #[error("the URL is not an absolute http or https URL without user info")]
     UriInvalid,
+    /// The request needs a proxy whose URL cannot be used (`configuration-error`).
+    #[error("{0}")]
+    ProxyInvalid(String),
+    /// The proxy was not reached, or opened no tunnel (the code of `fault`).
+    #[error("cannot connect through the proxy {url}: {fault}")]
+    Proxy {
+        /// Scheme, host and port, without user and password.
+        url: String,
+        /// What went wrong.
+        fault: Box<SendError>,
+    },
     /// The name was not resolved within the connect timeout (`DNS-timeout`).
     #[error("the name was not resolved in time")]
     DnsTimeout,
     /// The name was not resolved; what the resolver said (`DNS-error`).
     #[error("the name was not resolved: {0}")]
     Dns(String),
-    /// Every address of the name is private, link-local or otherwise not public, or, behind a
-    /// proxy, the name is of that kind (`destination-IP-prohibited`).
-    #[error("the address is private, link-local or otherwise not public")]
-    DestinationProhibited,
     /// No route to the address, or the proxy has none (`destination-unavailable`).
-    #[error("there is no way to the host: {0}")]
+    #[error("{0}")]
     DestinationUnavailable(String),
     /// Nothing listens at the address (`connection-refused`).
     #[error("the connection was refused")]
@@ -115,10 +121,11 @@ pub enum SendError {
     /// process may not open another file (`connection-limit-reached`).
     #[error("no connection to spare: {0}")]
     ConnectionLimit(String),
-    /// The proxy denies the request (`HTTP-request-denied`).
-    #[error("the request is denied: {0}")]
+    /// The proxy denies the request, or it would leave this machine in the clear
+    /// (`HTTP-request-denied`).
+    #[error("{0}")]
     Denied(String),
-    /// A fault on this side, such as a request body that fails (`internal-error`).
+    /// A fault on this side (`internal-error`).
     #[error("{0}")]
     Internal(String),
 }
@@ -143,18 +150,30 @@ fn cause<'e, E: Error + 'static>(error: &'e (dyn Error + 'static)) -> Option<&'e
 }
 
 impl SendError {
-    /// What a failed TCP connection means.
-    pub(super) fn from_connect(error: &io::Error) -> SendError {
+    /// Whether it is the time that ran out before there was a connection.
+    pub(super) fn is_connect_timeout(&self) -> bool {
+        match self {
+            SendError::Proxy { fault, .. } => fault.is_connect_timeout(),
+            SendError::DnsTimeout | SendError::ConnectionTimeout => true,
+            _ => false,
+        }
+    }
+
+    /// What a failed TCP connection means: the `io::Error` among its causes.
+    pub(super) fn from_connect(error: &(dyn Error + 'static)) -> SendError {
         use io::ErrorKind::{
             AddrNotAvailable, ConnectionRefused, HostUnreachable, NetworkUnreachable, TimedOut,
         };
         // EMFILE and ENFILE, on every Unix; std has no kind for them.
         const OPEN_FILES: [i32; 2] = [23, 24];
+        let Some(error) = cause::<io::Error>(error) else {
+            return SendError::Internal(format!("the connection failed: {error}"));
+        };
         match error.kind() {
             ConnectionRefused => SendError::ConnectionRefused,
             TimedOut => SendError::ConnectionTimeout,
             HostUnreachable | NetworkUnreachable => {
-                SendError::DestinationUnavailable("no route to its address".into())
+                SendError::DestinationUnavailable("there is no route to its address".into())
             }
             AddrNotAvailable => SendError::ConnectionLimit(
                 "this machine has no local port left for another connection".into(),
@@ -198,9 +217,9 @@ impl SendError {
         cause::<rustls::Error>(error).map(SendError::from_tls)
     }
 
-    /// What a failed handshake means: an end of the stream is the peer hanging up.
-    pub(super) fn from_handshake(error: &io::Error) -> SendError {
-        match SendError::from_io(error) {
+    /// The same fault if nothing of a response is here that could be incomplete.
+    pub(super) fn before_response(self) -> SendError {
+        match self {
             SendError::ResponseIncomplete => SendError::ConnectionTerminated,
             other => other,
         }
@@ -233,9 +252,6 @@ impl SendError {
         if error.is_parse() {
             return SendError::ProtocolError(error.to_string());
         }
-        if error.is_user() {
-            return SendError::Internal("the body of the request failed".into());
-        }
         if error.is_incomplete_message() {
             return SendError::ResponseIncomplete;
         }
@@ -244,7 +260,9 @@ impl SendError {
         }
         match cause::<io::Error>(error) {
             Some(problem) => SendError::from_io(problem),
-            // Cancelled, or its channel is closed: the connection is gone.
+            // Cancelled, or its channel is closed: the connection is gone. So it is where hyper blames
+            // its user: a body that is in memory cannot fail, and what is left is a request that
+            // waited for its HTTP/2 stream when the connection ended ("dispatch gone").
             None => SendError::ConnectionTerminated,
         }
     }
@@ -264,18 +282,32 @@ impl SendError {
     }
 }
 
-/// Whether HTTP/2 leaves the request free to be sent again: the connection as a whole ended, or
-/// the server says that it did nothing with the stream (RFC 9113 section 8.7).
+/// Whether an HTTP/2 connection as a whole ended under a request.
 pub(super) fn is_end_of_http2(error: &hyper::Error) -> bool {
     match cause::<h2::Error>(error) {
-        Some(problem) => {
-            problem.is_io()
-                || (problem.is_go_away() && problem.is_remote())
-                || (problem.is_remote() && problem.reason() == Some(h2::Reason::REFUSED_STREAM))
-        }
+        Some(problem) => problem.is_io() || (problem.is_go_away() && problem.is_remote()),
         // hyper unwraps what the stream below h2 met.
-        None => error.is_canceled() || error.is_closed() || cause::<io::Error>(error).is_some(),
+        None => {
+            error.is_canceled()
+                || error.is_closed()
+                || error.is_user()
+                || cause::<io::Error>(error).is_some()
+        }
     }
+}
+
+/// Whether a server of HTTP/2 says that it did nothing with a request, so that any request may be
+/// sent again (RFC 9113 section 8.7).
+pub(super) fn is_unprocessed(error: &hyper::Error) -> bool {
+    cause::<h2::Error>(error).is_some_and(|problem| {
+        problem.is_remote()
+            && match problem.reason() {
+                Some(h2::Reason::REFUSED_STREAM) => true,
+                // h2 says so of the streams after the last one that the server took.
+                Some(h2::Reason::NO_ERROR) => problem.is_go_away(),
+                _ => false,
+            }
+    })
 }
 
 /// The commonest faults in words that say what to do; rustls's own for the rest.
@@ -318,7 +350,7 @@ mod tests {
 
     #[test]
     fn faults_of_connecting_go_by_their_kind() {
-        let of = |kind: io::ErrorKind| SendError::from_connect(&kind.into());
+        let of = |kind: io::ErrorKind| SendError::from_connect(&io::Error::from(kind));
         assert_eq!(
             of(io::ErrorKind::ConnectionRefused),
             SendError::ConnectionRefused
@@ -326,7 +358,7 @@ mod tests {
         assert_eq!(of(io::ErrorKind::TimedOut), SendError::ConnectionTimeout);
         assert_eq!(
             of(io::ErrorKind::HostUnreachable).to_string(),
-            "there is no way to the host: no route to its address"
+            "there is no route to its address"
         );
         #[cfg(unix)]
         assert_eq!(

@@ -1,9 +1,13 @@
 //! Which requests go through a proxy: `HTTPS_PROXY` and `NO_PROXY`.
 
+use std::fmt;
+
 use http::{HeaderValue, Uri};
 use hyper_util::client::proxy::matcher::Matcher;
 
-use super::error::ConnectionsError;
+use crate::origin::Origin;
+
+use super::error::{ConnectionsError, SendError};
 
 /// The proxy for `https` requests, and the hosts that are reached without it.
 ///
@@ -12,47 +16,46 @@ use super::error::ConnectionsError;
 /// loopback. `localhost` and loopback addresses are reached directly too, whatever is set.
 #[derive(Debug)]
 pub struct Proxy {
+    /// Decides which hosts are reached through the proxy.
     matcher: Matcher,
+    /// How, or why it cannot be used.
+    route: Result<ProxyRoute, SendError>,
 }
 
-/// A proxy that stands before one host.
+/// A proxy between this machine and a host.
 #[derive(Clone)]
-pub(super) struct Hop {
-    /// The proxy's own URL: scheme, host and port.
-    pub uri: Uri,
+pub(super) struct ProxyRoute {
+    /// Of the proxy itself.
+    pub origin: Origin,
     /// `Proxy-Authorization`, marked as sensitive.
     pub authorization: Option<HeaderValue>,
 }
 
 impl Proxy {
     /// Reads `HTTPS_PROXY` (or `https_proxy`) and `NO_PROXY` (or `no_proxy`) of the environment.
+    /// `None` if no proxy is set; an empty variable is unset.
     ///
-    /// # Errors
-    /// As [`Proxy::from_variables`].
-    pub fn from_env() -> Result<Option<Proxy>, ConnectionsError> {
+    /// A URL that cannot be used fails the requests that would go through the proxy, with a message
+    /// that names the variable. Other requests do not need it.
+    pub fn from_env() -> Option<Proxy> {
         Proxy::from_variables(|variable| std::env::var(variable).ok())
     }
 
-    /// As [`Proxy::from_env`], with another source of variables. `None` where no proxy is set; an
-    /// empty variable is unset.
-    ///
-    /// # Errors
-    /// [`ConnectionsError::Proxy`], which names the variable.
-    pub fn from_variables(
-        variable: impl Fn(&str) -> Option<String>,
-    ) -> Result<Option<Proxy>, ConnectionsError> {
+    /// As [`Proxy::from_env`], with another source of variables.
+    pub fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Option<Proxy> {
         let first = |names: [&'static str; 2]| {
             names.into_iter().find_map(|name| {
-                variable(name)
-                    .filter(|value| !value.is_empty())
-                    .map(|value| (name, value))
+                let value = variable(name).filter(|value| !value.is_empty());
+                value.map(|value| (name, value))
             })
         };
-        let Some((name, url)) = first(["HTTPS_PROXY", "https_proxy"]) else {
-            return Ok(None);
-        };
+        let (name, url) = first(["HTTPS_PROXY", "https_proxy"])?;
         let no_proxy = first(["NO_PROXY", "no_proxy"]).map_or(String::new(), |(_, value)| value);
-        Proxy::parse(name, &url, &no_proxy).map(Some)
+        Some(Proxy {
+            matcher: matcher(&no_proxy),
+            route: ProxyRoute::parse(&url)
+                .map_err(|problem| SendError::ProxyInvalid(format!("{name}: {problem}"))),
+        })
     }
 
     /// A proxy at `url` (`http://` or `https://`, user and password allowed, percent-encoded; no
@@ -62,52 +65,89 @@ impl Proxy {
     /// # Errors
     /// [`ConnectionsError::Proxy`]: the URL is not one, or has another scheme.
     pub fn new(url: &str, no_proxy: &str) -> Result<Proxy, ConnectionsError> {
-        Proxy::parse("the proxy", url, no_proxy)
-    }
-
-    fn parse(origin: &str, url: &str, no_proxy: &str) -> Result<Proxy, ConnectionsError> {
-        let wrong = |problem| ConnectionsError::Proxy {
-            variable: origin.to_owned(),
+        let route = ProxyRoute::parse(url).map_err(|problem| ConnectionsError::Proxy {
+            variable: "the proxy".to_owned(),
             problem,
-        };
-        let uri: Uri = url
-            .parse()
-            .map_err(|_| wrong("is not the URL of a proxy, such as http://proxy.example:3128"))?;
-        if !matches!(uri.scheme_str(), None | Some("http" | "https")) {
-            return Err(wrong(
-                "only proxies of the schemes http and https are supported",
-            ));
-        }
-        let matcher = Matcher::builder().https(url).no(no_proxy).build();
-        // The matcher passes over what it cannot read: ask it before a request goes out unproxied.
-        let no_exceptions = Matcher::builder().https(url).build();
-        match no_exceptions.intercept(&Uri::from_static("https://example.com/")) {
-            Some(hop) if hop.uri().host().is_some_and(|host| !host.is_empty()) => {
-                Ok(Proxy { matcher })
-            }
-            _ => Err(wrong("has no host, as http://proxy.example:3128 has")),
-        }
+        })?;
+        Ok(Proxy {
+            matcher: matcher(no_proxy),
+            route: Ok(route),
+        })
     }
 
-    /// The proxy before this URL, if there is one.
-    pub(super) fn before(&self, uri: &Uri) -> Option<Hop> {
-        if is_loopback(uri.host()?) {
-            return None;
+    /// The proxy before this URL, which has this origin; `None` if it is reached directly.
+    ///
+    /// # Errors
+    /// [`SendError::ProxyInvalid`].
+    pub(super) fn before(
+        &self,
+        url: &Uri,
+        origin: &Origin,
+    ) -> Result<Option<ProxyRoute>, SendError> {
+        // As curl and Go do not send what is meant for this machine to another one.
+        match origin.is_loopback() || self.matcher.intercept(url).is_none() {
+            true => Ok(None),
+            false => self.route.clone().map(Some),
         }
-        let hop = self.matcher.intercept(uri)?;
-        Some(Hop {
-            uri: hop.uri().clone(),
-            authorization: hop.basic_auth().cloned(),
-        })
     }
 }
 
-/// As curl and Go do not send what is meant for this machine to another one.
-fn is_loopback(host: &str) -> bool {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    match bare.parse::<std::net::IpAddr>() {
-        Ok(address) => address.is_loopback(),
-        Err(_) => host.eq_ignore_ascii_case("localhost"),
+/// What knows the exceptions. It passes over a proxy that it cannot read, so it is given one that
+/// it can.
+fn matcher(no_proxy: &str) -> Matcher {
+    let any = "http://proxy.invalid";
+    Matcher::builder().https(any).no(no_proxy).build()
+}
+
+impl ProxyRoute {
+    /// The proxy at a URL, or what is wrong with the URL.
+    fn parse(url: &str) -> Result<ProxyRoute, &'static str> {
+        let uri: Uri = url
+            .parse()
+            .map_err(|_| "is not the URL of a proxy, such as http://proxy.example:3128")?;
+        if !matches!(uri.scheme_str(), None | Some("http" | "https")) {
+            return Err("only proxies of the schemes http and https are supported");
+        }
+        // `Uri` has no port for one that is out of range, and would be taken for a default.
+        let port = uri.authority().and_then(|authority| {
+            let (_, port) = authority.as_str().rsplit_once(':')?;
+            port.bytes().all(|b| b.is_ascii_digit()).then_some(port)
+        });
+        if port.is_some_and(|port| !matches!(port.parse::<u16>(), Ok(1..))) {
+            return Err("its port is not a number from 1 to 65535");
+        }
+        let proxy = Matcher::builder().https(url).build();
+        let proxy = proxy.intercept(&Uri::from_static("https://host.example/"));
+        let proxy = proxy.as_ref();
+        match proxy.and_then(|proxy| Some((proxy, Origin::of(proxy.uri())?))) {
+            Some((proxy, origin)) => Ok(ProxyRoute {
+                origin,
+                authorization: proxy.basic_auth().cloned(),
+            }),
+            None => Err("has no host, as http://proxy.example:3128 has"),
+        }
+    }
+
+    /// What became of the way to the proxy, or of the tunnel that it was asked for.
+    pub fn failed(&self, fault: SendError) -> SendError {
+        SendError::Proxy {
+            url: self.to_string(),
+            fault: Box::new(fault),
+        }
+    }
+}
+
+/// The URL without user and password.
+impl fmt::Display for ProxyRoute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.origin.tls { "https" } else { "http" };
+        write!(f, "{scheme}://{}", self.origin.host_and_port())
+    }
+}
+
+impl fmt::Debug for ProxyRoute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -115,81 +155,120 @@ fn is_loopback(host: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn before(variables: &[(&str, &str)], url: &str) -> Option<String> {
+    const GOOGLE: &str = "https://apigateway.googleapis.com/v1";
+
+    /// The proxy before a URL, with these variables set.
+    fn before(variables: &[(&str, &str)], url: &str) -> Result<Option<ProxyRoute>, SendError> {
         let proxy = Proxy::from_variables(|name| {
-            variables
-                .iter()
-                .find(|(variable, _)| *variable == name)
-                .map(|(_, value)| (*value).to_owned())
+            let mut variables = variables.iter();
+            let variable = variables.find(|(variable, _)| *variable == name);
+            variable.map(|(_, value)| (*value).to_owned())
         });
-        let hop = proxy.unwrap()?.before(&url.parse().unwrap())?;
-        Some(hop.uri.to_string())
+        let url = url.parse().unwrap();
+        let origin = Origin::of(&url).unwrap();
+        proxy.map_or(Ok(None), |proxy| proxy.before(&url, &origin))
     }
 
     #[test]
-    fn the_environment_decides() {
-        let google = "https://apigateway.googleapis.com/v1";
+    fn the_environment_says_which_hosts_are_behind_a_proxy() {
         let proxy = ("HTTPS_PROXY", "http://proxy.example:3128");
-        let there = Some("http://proxy.example:3128/".to_owned());
-        assert_eq!(before(&[], google), None);
-        assert_eq!(before(&[("HTTPS_PROXY", "")], google), None);
-        assert_eq!(before(&[proxy], google), there);
-        assert_eq!(before(&[("https_proxy", proxy.1)], google), there);
-        assert_eq!(
-            before(&[("HTTPS_PROXY", "proxy.example:3128")], google),
-            there
-        );
-        assert_eq!(
-            before(&[("HTTP_PROXY", proxy.1), ("NO_PROXY", "x")], google),
-            None
-        );
-        assert_eq!(before(&[proxy, ("NO_PROXY", "*")], google), None);
-        assert_eq!(
-            before(&[proxy, ("no_proxy", "a.example, googleapis.com")], google),
-            None
-        );
-        assert_eq!(
-            before(&[proxy, ("NO_PROXY", "apis.com")], google),
-            there,
-            "a name is no suffix"
-        );
-        assert_eq!(
-            before(&[proxy, ("NO_PROXY", "10.0.0.0/8")], "https://10.1.2.3/"),
-            None
-        );
-        assert_eq!(before(&[proxy], "http://emulator.example/"), None);
-        assert_eq!(before(&[proxy], "https://localhost:8443/"), None);
-        assert_eq!(before(&[proxy], "https://[::1]:8443/"), None);
+        for (variables, url, goes_through) in [
+            (&[][..], GOOGLE, false),
+            (&[("HTTPS_PROXY", "")], GOOGLE, false),
+            (&[proxy], GOOGLE, true),
+            (&[("https_proxy", proxy.1)], GOOGLE, true),
+            (&[("HTTPS_PROXY", "proxy.example:3128")], GOOGLE, true),
+            (&[("HTTP_PROXY", proxy.1), ("NO_PROXY", "x")], GOOGLE, false),
+            (&[proxy, ("NO_PROXY", "*")], GOOGLE, false),
+            (
+                &[proxy, ("no_proxy", "a.example, googleapis.com")],
+                GOOGLE,
+                false,
+            ),
+            // Part of a label is no domain.
+            (&[proxy, ("NO_PROXY", "apis.com")], GOOGLE, true),
+            (
+                &[proxy, ("NO_PROXY", "10.0.0.0/8")],
+                "https://10.1.2.3/",
+                false,
+            ),
+            (&[proxy], "https://10.1.2.3/", true),
+            (&[proxy], "http://emulator.example/", false),
+            (&[proxy], "https://localhost:8443/", false),
+            (&[proxy], "https://127.0.0.2:8443/", false),
+            (&[proxy], "https://[::1]:8443/", false),
+        ] {
+            let route = before(variables, url).unwrap();
+            let expected = goes_through.then_some("http://proxy.example:3128");
+            let route = route.map(|route| route.to_string());
+            assert_eq!(route.as_deref(), expected, "{variables:?} {url}");
+        }
     }
 
     #[test]
-    fn a_proxy_that_cannot_be_used_is_an_error_without_its_password() {
-        let message = |url: &str| {
-            Proxy::from_variables(|name| (name == "https_proxy").then(|| url.to_owned()))
-                .unwrap_err()
-                .to_string()
-        };
-        assert_eq!(
-            message("socks5://u:secret@proxy.example:1080"),
-            "https_proxy: only proxies of the schemes http and https are supported"
-        );
-        assert_eq!(
-            message("http://u:secret@pro xy"),
-            "https_proxy: is not the URL of a proxy, such as http://proxy.example:3128"
-        );
-        assert_eq!(
-            message("/proxy"),
-            "https_proxy: has no host, as http://proxy.example:3128 has"
-        );
+    fn a_proxy_without_a_port_has_that_of_its_scheme() {
+        for (url, expected) in [
+            ("proxy.example", "http://proxy.example:80"),
+            ("https://proxy.example/", "https://proxy.example:443"),
+            ("http://u:1@[::1]", "http://[::1]:80"),
+        ] {
+            let route = before(&[("HTTPS_PROXY", url)], GOOGLE).unwrap().unwrap();
+            assert_eq!(route.to_string(), expected);
+        }
     }
 
     #[test]
-    fn user_and_password_become_a_sensitive_header() {
+    fn a_proxy_that_cannot_be_used_fails_only_what_goes_through_it() {
+        for (url, problem) in [
+            (
+                "socks5://u:secret@proxy.example:1080",
+                "only proxies of the schemes http and https are supported",
+            ),
+            (
+                "http://u:secret@pro xy",
+                "is not the URL of a proxy, such as http://proxy.example:3128",
+            ),
+            ("/proxy", "has no host, as http://proxy.example:3128 has"),
+            (
+                "http://u:secret@proxy.example:99999",
+                "its port is not a number from 1 to 65535",
+            ),
+            (
+                "http://proxy.example:0",
+                "its port is not a number from 1 to 65535",
+            ),
+            (
+                "http://proxy.example:",
+                "its port is not a number from 1 to 65535",
+            ),
+        ] {
+            let variables = [("https_proxy", url), ("NO_PROXY", "corp.example")];
+            let fault = before(&variables, GOOGLE).unwrap_err();
+            assert_eq!(fault.to_string(), format!("https_proxy: {problem}"));
+            for direct in [
+                "https://localhost/",
+                "http://a.example/",
+                "https://corp.example/",
+            ] {
+                assert!(before(&variables, direct).unwrap().is_none(), "{direct}");
+            }
+            let given = Proxy::new(url, "").unwrap_err().to_string();
+            assert_eq!(given, format!("the proxy: {problem}"));
+        }
+    }
+
+    #[test]
+    fn user_and_password_become_a_sensitive_header_and_are_not_shown() {
         let proxy = Proxy::new("http://Aladdin:opensesame@proxy.example:3128", "").unwrap();
-        let hop = proxy.before(&Uri::from_static("https://a.example/"));
-        let authorization = hop.unwrap().authorization.unwrap();
+        let route = proxy.route.as_ref().unwrap();
+        let authorization = route.authorization.as_ref().unwrap();
         assert_eq!(authorization, "Basic QWxhZGRpbjpvcGVuc2VzYW1l");
         assert!(authorization.is_sensitive());
         assert!(!format!("{proxy:?}").contains("opensesame"));
+        let failed = route.failed(SendError::ConnectionRefused);
+        assert_eq!(
+            failed.to_string(),
+            "cannot connect through the proxy http://proxy.example:3128: the connection was refused"
+        );
     }
 }

@@ -16,7 +16,7 @@ use rustls::{ClientConfig, RootCertStore};
 
 use super::error::ConnectionsError;
 
-/// A PEM text (RFC 7468), and where it came from: errors name it.
+/// A PEM text (RFC 7468), and where it came from, which errors name.
 #[derive(Clone)]
 pub struct Pem {
     origin: String,
@@ -31,7 +31,7 @@ impl fmt::Debug for Pem {
 }
 
 impl Pem {
-    /// Reads a file. What is in it is looked at by [`Connections::new`](super::Connections::new).
+    /// Reads a file. Its content is checked when the host is set up.
     ///
     /// # Errors
     /// [`ConnectionsError::Unreadable`], which names the file.
@@ -46,7 +46,7 @@ impl Pem {
         }
     }
 
-    /// A text that is at hand already; `origin` is what errors call it.
+    /// A text in memory; `origin` is what errors call it.
     pub fn new(origin: impl Into<String>, text: impl Into<Vec<u8>>) -> Pem {
         Pem {
             origin: origin.into(),
@@ -94,7 +94,7 @@ pub struct ClientIdentity {
     pub key: Pem,
 }
 
-/// The settings of every TLS connection: to a server, with ALPN.
+/// The settings of every TLS connection, but for the protocols that it offers.
 pub(super) fn config(
     extra_ca: &[Pem],
     identity: Option<&ClientIdentity>,
@@ -107,7 +107,7 @@ pub(super) fn config(
     config_with(roots(found.certs, detail, extra_ca)?, identity)
 }
 
-/// Certificates of the platform that rustls cannot read are passed over (some stores hold relics),
+/// Certificates of the platform that rustls cannot read are skipped (some stores hold relics);
 /// those that were given are not.
 fn roots(
     platform: Vec<CertificateDer<'static>>,
@@ -141,7 +141,7 @@ fn config_with(
         .with_safe_default_protocol_versions()
         .map_err(ConnectionsError::Tls)?
         .with_root_certificates(roots);
-    let mut config = match identity {
+    let config = match identity {
         None => builder.with_no_client_auth(),
         Some(ClientIdentity { chain, key }) => builder
             .with_client_auth_cert(chain.certificates()?, key.private_key()?)
@@ -152,12 +152,13 @@ fn config_with(
                 ))
             })?,
     };
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
 
 #[cfg(test)]
 mod tests {
+    use testing::tls::Ca;
+
     use super::*;
 
     fn message<T>(result: Result<T, ConnectionsError>) -> String {
@@ -165,13 +166,6 @@ mod tests {
             Ok(_) => "no error".into(),
             Err(error) => error.to_string(),
         }
-    }
-
-    fn issued() -> (String, String) {
-        let key = rcgen::KeyPair::generate().unwrap();
-        let parameters = rcgen::CertificateParams::new(["client".to_owned()]).unwrap();
-        let certificate = parameters.self_signed(&key).unwrap();
-        (certificate.pem(), key.serialize_pem())
     }
 
     #[test]
@@ -206,7 +200,7 @@ mod tests {
             "no root certificates: the platform has none (it is locked). Install them \
              (ca-certificates), name a file in SSL_CERT_FILE, or give the certificate of a CA"
         );
-        let (certificate, _) = issued();
+        let (certificate, _) = Ca::new().issue("client");
         let given = roots(
             Vec::new(),
             String::new(),
@@ -217,8 +211,8 @@ mod tests {
 
     #[test]
     fn a_client_identity_without_its_key() {
-        let (certificate, key) = issued();
-        let (_, other) = issued();
+        let (certificate, key) = Ca::new().issue("client");
+        let (_, other) = Ca::new().issue("client");
         let of = |key: &str| {
             let identity = ClientIdentity {
                 chain: Pem::new("client.pem", certificate.as_str()),
@@ -243,7 +237,7 @@ mod tests {
 
     #[test]
     fn a_key_is_not_shown() {
-        let (_, key) = issued();
+        let (_, key) = Ca::new().issue("client");
         assert_eq!(
             format!("{:?}", Pem::new("client.key", key)),
             r#"Pem { origin: "client.key" }"#

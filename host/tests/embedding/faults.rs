@@ -23,7 +23,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 use crate::traced::{Captured, TracedCall};
-use crate::{NAME, config, load, reused, secrets, to, trusting};
+use crate::{config, load, reused, secrets, to, trusting};
 use testing::server::{Server, head, loopback};
 use testing::tls::{Ca, server_self_signed};
 use testing::{CANARY, DONE};
@@ -523,21 +523,6 @@ impl World {
         fault
     }
 
-    /// A service of the catalogue whose name has an inner address; the next call is one to loopback, whose
-    /// address is configured.
-    async fn inner(&self, what: &'static str) -> Fault {
-        self.names.set(
-            "apigateway.googleapis.com",
-            Found::At(IpAddr::from([10, 0, 0, 1])),
-        );
-        let well = At::Certificate(self.ca.server("127.0.0.1", &["http/1.1"]));
-        let mut fault = self
-            .fault(what, well, permanent(Reason::RequestDenied))
-            .await;
-        fault.call = Call::new(NAME).setting("OPERATIONS_TIMEOUT_MS", "20000");
-        fault
-    }
-
     /// A redirect to another host.
     async fn redirect(&self, what: &'static str, status: u16) -> Fault {
         let other = Server::always(DONE).await;
@@ -582,7 +567,6 @@ impl World {
             .await,
             self.unnamed("DNS is silent", "silent.example", Found::Silence, late())
                 .await,
-            self.inner("a service at a private address").await,
         ];
         let ca = &self.ca;
         let tls = &["http/1.1"];
