@@ -1,8 +1,8 @@
-//! A component together with its manifest.
+//! A component with its manifest.
 
 use crate::manifest::Manifest;
 
-/// A block: the component, and the manifest that says what it is and needs.
+/// A block: a component, and the manifest that says what it is and needs.
 #[derive(Debug, Clone)]
 pub struct Block {
     pub(crate) component: Vec<u8>,
@@ -18,7 +18,7 @@ impl Block {
         }
     }
 
-    /// A component of one's own build, under a manifest. [`crate::Host::load`] checks that they fit.
+    /// A component of your own build, with a manifest. [`Host::load`](crate::Host::load) checks that they match.
     pub fn new(component: Vec<u8>, manifest: Manifest) -> Block {
         Block {
             component,

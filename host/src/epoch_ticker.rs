@@ -1,4 +1,4 @@
-//! The engine's clock: at each tick a block that computes gives way to the others.
+//! The engine's clock: at each tick, a block that computes yields to the others.
 
 use std::io;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -7,17 +7,17 @@ use std::time::Duration;
 
 use wasmtime::Engine;
 
-/// How long a block computes at most before it gives way.
+/// How long a block computes at most before it yields.
 const TICK: Duration = Duration::from_millis(10);
 
 /// Ticks until it is dropped.
-pub(crate) struct Ticker {
+pub(crate) struct EpochTicker {
     _alive: Sender<()>,
 }
 
-impl Ticker {
+impl EpochTicker {
     /// Starts the thread that ticks.
-    pub fn start(engine: &Engine) -> io::Result<Ticker> {
+    pub fn start(engine: &Engine) -> io::Result<EpochTicker> {
         let (alive, dropped) = mpsc::channel::<()>();
         let engine = engine.clone();
         thread::Builder::new()
@@ -27,6 +27,6 @@ impl Ticker {
                     engine.increment_epoch();
                 }
             })?;
-        Ok(Ticker { _alive: alive })
+        Ok(EpochTicker { _alive: alive })
     }
 }

@@ -1,38 +1,14 @@
-//! Instances of a block: made for a call, and kept for further ones where the host is set up so.
+//! Instances between two calls, if the host reuses them.
 
 use std::collections::HashMap;
-use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use wasmtime::Store;
 
 use crate::bindings::Block as Bindings;
+use crate::call::Settings;
 use crate::sandbox::Sandbox;
-
-/// Whether an instance serves one call or several, and what isolates calls from each other.
-///
-/// | | isolation |
-/// |---|---|
-/// | [`Instances::Fresh`] | every call has a memory of its own, made from the component and gone with the call |
-/// | [`Instances::Reused`] | calls with the same settings, the credential among them, follow each other in one memory; calls with other settings never share it |
-///
-/// A reused instance is dropped after its last call; after a trap; after a call that was cancelled or ran
-/// past its deadline; and after an answer that made its memory grow past [`KEPT_MEMORY`]. A bug in the
-/// block could show one flow what an earlier answer to the same connection was, and no more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Instances {
-    /// A new instance for every call: nothing that one call left behind is there in the next.
-    Fresh,
-    /// An instance serves several calls, one after another, all with the same settings.
-    Reused {
-        /// After how many calls it is dropped.
-        calls: NonZeroU32,
-    },
-}
-
-/// The most memory, in bytes, with which an instance is kept: a large answer is not held for the calls
-/// that come after it.
-pub const KEPT_MEMORY: usize = 4 * 1024 * 1024;
 
 /// An instance with the store that holds it.
 pub(crate) struct Instance {
@@ -41,129 +17,137 @@ pub(crate) struct Instance {
     pub calls_left: u32,
 }
 
-/// What calls must have in common to follow each other in one instance: all of their settings.
-pub(crate) type Key = Vec<(String, String)>;
-
 /// Tells the blocks of a host apart.
-pub(crate) type BlockNumber = u64;
+pub(crate) type BlockId = u64;
 
 /// Instances between two calls, by their block and the settings that they were made with. All blocks of a host
 /// share the room.
-pub(crate) struct Idle {
+pub(crate) struct InstancePool {
     limit: usize,
-    kept: Mutex<Kept>,
+    blocks: AtomicU64,
+    pooled: Mutex<Pooled>,
 }
 
 #[derive(Default)]
-struct Kept {
-    by_block: HashMap<BlockNumber, HashMap<Key, Shelf>>,
+struct Pooled {
+    by_block: HashMap<BlockId, HashMap<Settings, Alike>>,
     total: usize,
     uses: u64,
 }
 
+/// Instances with the same block and settings.
 #[derive(Default)]
-struct Shelf {
+struct Alike {
     instances: Vec<Instance>,
-    /// When it was used last, counted in uses of all.
-    used: u64,
+    /// When they were last used, counted in uses of all.
+    last_used: u64,
 }
 
-impl Idle {
-    /// Room for so many instances.
-    pub fn new(limit: usize) -> Idle {
-        Idle {
-            limit,
-            kept: Mutex::default(),
+impl InstancePool {
+    /// A pool for at most `limit` instances.
+    pub fn new(limit: u32) -> InstancePool {
+        InstancePool {
+            limit: limit as usize,
+            blocks: AtomicU64::new(0),
+            pooled: Mutex::default(),
         }
+    }
+
+    /// An id for a block that is loaded.
+    pub fn next_block(&self) -> BlockId {
+        self.blocks.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Takes the instance that was used last: its memory is the likeliest to be in a cache.
-    pub fn take(&self, block: BlockNumber, key: &Key) -> Option<Instance> {
-        let mut kept = self.lock();
-        let shelf = kept.by_block.get_mut(&block)?.get_mut(key)?;
-        let instance = shelf.instances.pop()?;
-        kept.total -= 1;
+    pub fn take(&self, block: BlockId, settings: &Settings) -> Option<Instance> {
+        let mut pooled = self.lock();
+        let alike = pooled.by_block.get_mut(&block)?.get_mut(settings)?;
+        let instance = alike.instances.pop()?;
+        pooled.total -= 1;
         Some(instance)
     }
 
-    /// Keeps an instance for a further call. Where there is no room, one of the block and settings that were
-    /// used the longest ago makes place.
-    pub fn keep(&self, block: BlockNumber, key: &Key, instance: Instance) {
-        let mut kept = self.lock();
+    /// Keeps an instance for a further call. If the pool is full, it drops one with the block and settings that
+    /// were used the longest ago.
+    pub fn put(&self, block: BlockId, settings: &Settings, instance: Instance) {
+        let mut pooled = self.lock();
         let mut crowded_out = None;
-        if kept.total >= self.limit {
-            crowded_out = kept.remove_oldest();
+        if pooled.total >= self.limit {
+            crowded_out = pooled.remove_oldest();
         }
-        if kept.total < self.limit {
-            kept.uses += 1;
-            kept.total += 1;
-            let used = kept.uses;
-            let by_settings = kept.by_block.entry(block).or_default();
+        if pooled.total < self.limit {
+            pooled.uses += 1;
+            pooled.total += 1;
+            let uses = pooled.uses;
+            let by_settings = pooled.by_block.entry(block).or_default();
             // Settings that are known already are the usual case, and cost no copy.
-            match by_settings.get_mut(key) {
-                Some(shelf) => shelf.put(instance, used),
+            match by_settings.get_mut(settings) {
+                Some(alike) => alike.put(instance, uses),
                 None => {
                     // Settings whose instances are gone may not come back.
                     if by_settings.len() >= self.limit.saturating_mul(2) {
-                        by_settings.retain(|_, shelf| !shelf.instances.is_empty());
+                        by_settings.retain(|_, alike| !alike.instances.is_empty());
                     }
-                    let mut shelf = Shelf::default();
-                    shelf.put(instance, used);
-                    by_settings.insert(key.clone(), shelf);
+                    let mut alike = Alike::default();
+                    alike.put(instance, uses);
+                    by_settings.insert(settings.clone(), alike);
                 }
             }
         }
-        drop(kept);
-        // Freeing memory takes its time, and is done without the lock.
+        drop(pooled);
+        // Freeing memory takes time, and is done without the lock.
         drop(crowded_out);
     }
 
-    /// Drops all of a block.
-    pub fn clear(&self, block: BlockNumber) {
-        let mut kept = self.lock();
-        let shelves = kept.by_block.remove(&block).unwrap_or_default();
-        let instances: usize = shelves.values().map(|shelf| shelf.instances.len()).sum();
-        kept.total -= instances;
-        drop(kept);
-        drop(shelves);
+    /// Drops all instances of a block.
+    pub fn clear(&self, block: BlockId) {
+        let mut pooled = self.lock();
+        let by_settings = pooled.by_block.remove(&block).unwrap_or_default();
+        let instances: usize = by_settings
+            .values()
+            .map(|alike| alike.instances.len())
+            .sum();
+        pooled.total -= instances;
+        drop(pooled);
+        drop(by_settings);
     }
 
     /// How many settings of a block are known.
     #[cfg(test)]
-    pub fn settings(&self, block: BlockNumber) -> usize {
+    pub fn known_settings(&self, block: BlockId) -> usize {
         self.lock().by_block.get(&block).map_or(0, HashMap::len)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Kept> {
+    fn lock(&self) -> MutexGuard<'_, Pooled> {
         // A panic elsewhere leaves whole instances behind: none is in the map while it runs.
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pooled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Kept {
+impl Pooled {
     fn remove_oldest(&mut self) -> Option<Instance> {
-        let shelves = self.by_block.iter().flat_map(|(block, by_settings)| {
-            let shelves = by_settings.iter();
-            shelves.map(move |(key, shelf)| (block, key, shelf))
+        let all = self.by_block.iter().flat_map(|(block, by_settings)| {
+            let by_settings = by_settings.iter();
+            by_settings.map(move |(settings, alike)| (block, settings, alike))
         });
-        // One that runs is not there to make place.
-        let shelves = shelves.filter(|(.., shelf)| !shelf.instances.is_empty());
-        let (block, key, _) = shelves.min_by_key(|(.., shelf)| shelf.used)?;
-        let (block, key) = (*block, key.clone());
+        // An instance that runs a call is not there to be dropped.
+        let all = all.filter(|(.., alike)| !alike.instances.is_empty());
+        let (block, settings, _) = all.min_by_key(|(.., alike)| alike.last_used)?;
+        let (block, settings) = (*block, settings.clone());
         let by_settings = self.by_block.get_mut(&block)?;
-        let shelf = by_settings.get_mut(&key)?;
-        let oldest = shelf.instances.pop();
-        if shelf.instances.is_empty() {
-            by_settings.remove(&key);
+        let alike = by_settings.get_mut(&settings)?;
+        let oldest = alike.instances.pop();
+        if alike.instances.is_empty() {
+            by_settings.remove(&settings);
         }
         self.total -= usize::from(oldest.is_some());
         oldest
     }
 }
 
-impl Shelf {
-    fn put(&mut self, instance: Instance, used: u64) {
+impl Alike {
+    fn put(&mut self, instance: Instance, uses: u64) {
         self.instances.push(instance);
-        self.used = used;
+        self.last_used = uses;
     }
 }

@@ -1,8 +1,8 @@
-//! Hosts the **Get** block: gets the latest state of a long-running operation.
+//! Hosts the **Get** block, which gets the latest state of a long-running operation.
 //!
 //! A [`Host`] loads a [`Block`] (the component and its [`Manifest`]) and grants it what the manifest
-//! asks for and nothing else: outgoing `GET` requests to the hosts of its services or to the endpoint
-//! that is configured, and the settings that it names. A [`Call`] is one name with its settings; it
+//! asks for and nothing else: outgoing `GET` requests to the hosts of its services or to the configured
+//! endpoint, and the settings that it names. A [`Call`] is one name with its settings; it
 //! ends with [`Outputs`] or a [`CallError`].
 //!
 //! ```no_run
@@ -17,50 +17,68 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Where things are
+//!
+//! | what happens | module |
+//! |---|---|
+//! | a host is set up, and says why if it cannot be | `config`, `host`, `engine`, `epoch_ticker`, `runtime`, `error` |
+//! | a block is loaded: its component and manifest are checked | `block`, `manifest`, `validate`, `bindings` |
+//! | a call waits for its turn, gets an instance, ends | `call`, `loaded_block` |
+//! | an instance is taken from the pool, or made | `instance_pool`, `sandbox` |
+//! | the instance sends a request, if it may leave | `wasi_http`, `outgoing`, `policy` |
+//! | the request gets its credential and goes out | `send`, `access`, `origin`, `http` |
+//! | what the component returned is checked, and shown as JSON | `returned`, `json` |
+//! | calls are counted | `metrics` |
+//! | calls are repeated until the operation is done | `until_done` |
 #![deny(unsafe_code)]
 
 mod access;
 mod bindings;
 mod block;
 mod call;
-mod egress;
+mod config;
 mod engine;
 mod epoch_ticker;
-mod failure;
+mod error;
 mod host;
 mod http;
 mod instance_pool;
+mod json;
 mod loaded_block;
 mod manifest;
 mod metrics;
 mod origin;
-mod outputs;
+mod outgoing;
+mod policy;
+mod returned;
+mod runtime;
 mod sandbox;
+mod send;
 mod until_done;
 mod validate;
 mod wasi_http;
 
 pub use access::{Access, AccessError, Authorization, Scopes};
+pub use bindings::{Failure, GetError, Member, Outputs, Reason, ServiceError};
 pub use block::Block;
-pub use call::{Call, CallError};
-pub use failure::failure_json;
-pub use host::{Host, HostConfig, LoadError};
+pub use call::Call;
+pub use config::{HostConfig, Instances, MAX_REUSED_MEMORY};
+pub use error::{CallError, LoadError};
+pub use host::Host;
 pub use http::{
     ClientIdentity, ConnectionsConfig, ConnectionsError, Pem, Proxy, Resolve, Resolving,
     SystemResolver,
 };
-pub use instance_pool::{Instances, KEPT_MEMORY};
+pub use json::{Value, compact, failure_json, outputs_json, variables};
 pub use loaded_block::LoadedBlock;
 pub use manifest::{
     Function, Input, Manifest, Network, Output, Permissions, ReasonEntry, Sample, ServiceOption,
     Setting,
 };
-pub use outputs::{Value, compact, outputs_json, variables};
 pub use until_done::{Backoff, LONGEST_RETRY_AFTER, NotDone};
 
 /// The README's Rust is compiled as a test.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 mod readme {}
-
-pub use bindings::{Failure, GetError, Member, Outputs, Reason, ServiceError};

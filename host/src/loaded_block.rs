@@ -1,56 +1,61 @@
-//! A block that is ready for calls, and the way of one call through it.
+//! A block that is ready for calls, and how one call goes through it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 use tracing::Instrument;
-use wasmtime::{Store, UpdateDeadline};
 
 use crate::access::AccessError;
 use crate::bindings::{BlockPre, GetError, Outputs, Reason};
-use crate::call::{Call, CallError};
-use crate::egress::{Exchange, Network};
-use crate::host::Shared;
-use crate::instance_pool::{BlockNumber, Instance, Instances, KEPT_MEMORY, Key};
+use crate::call::Call;
+use crate::config::{Instances, MAX_REUSED_MEMORY};
+use crate::error::CallError;
+use crate::instance_pool::{BlockId, Instance, InstancePool};
 use crate::manifest::Manifest;
-use crate::metrics::{InstanceKind, Observed};
+use crate::metrics::InstanceKind;
+use crate::policy::{Grants, Policy, endpoint_in_the_clear};
+use crate::returned;
+use crate::runtime::Runtime;
 use crate::sandbox::Sandbox;
+use crate::send::CallRecord;
 
-/// A block that is compiled and checked, ready for calls. Shared between tasks by reference or in an
+/// A block that is compiled and checked, ready for calls. Tasks share it by reference or in an
 /// `Arc`; it keeps what it needs of its host alive.
 pub struct LoadedBlock {
+    id: BlockId,
     pre: BlockPre<Sandbox>,
     manifest: Manifest,
-    network: Arc<Network>,
-    number: BlockNumber,
-    shared: Arc<Shared>,
+    grants: Arc<Grants>,
+    runtime: Arc<Runtime>,
+    pool: Arc<InstancePool>,
 }
 
-/// An instance that is kept holds its host, which holds what is kept.
 impl Drop for LoadedBlock {
     fn drop(&mut self) {
         self.drop_idle();
     }
 }
 
-/// What a call may take beyond the block's own deadline, which the block keeps by itself. Waiting for a
-/// call's turn does not count.
+/// How much longer than the block's own deadline, which the block keeps by itself, a call may take. Waiting for
+/// its turn does not count.
 const GRACE: Duration = Duration::from_secs(5);
 
 impl LoadedBlock {
     pub(crate) fn new(
         pre: BlockPre<Sandbox>,
         manifest: Manifest,
-        network: Network,
-        shared: Arc<Shared>,
+        grants: Grants,
+        runtime: Arc<Runtime>,
+        pool: Arc<InstancePool>,
     ) -> LoadedBlock {
         LoadedBlock {
+            id: pool.next_block(),
             pre,
             manifest,
-            network: Arc::new(network),
-            number: shared.number(),
-            shared,
+            grants: Arc::new(grants),
+            runtime,
+            pool,
         }
     }
 
@@ -58,19 +63,29 @@ impl LoadedBlock {
     ///
     /// It waits until there is room among the calls in flight, gets an instance, and ends with the
     /// block's answer. Dropping the future ends the call and frees what it held: the instance, the
-    /// request, its place. It has to run in a tokio runtime with I/O and time enabled, and to be polled
-    /// whenever it wakes its task: one that is left alone may hold up the connections of others.
+    /// request, its place. It must run in a tokio runtime with I/O and time enabled, and be polled
+    /// whenever it wakes its task: a call that is left alone may hold up the connections of others.
     ///
     /// Each call is a span `call` of `tracing`, with `service` (the host that was asked), `attempts`,
     /// `outcome`, `reason` and `memory` (of the sandbox, in bytes), and counts in
     /// [`Host::metrics`](crate::Host::metrics). Neither holds a credential, a name or a part of an answer;
-    /// wasmtime's own crates log names at TRACE, so subscribe to `operations_host` alone. The span of a call that was dropped has no `outcome`.
+    /// wasmtime's own crates log names at TRACE, so subscribe to `operations_host` alone. The span of a call that was
+    /// dropped has no `outcome`.
     ///
     /// # Errors
     ///
     /// [`CallError::Permanent`] and [`CallError::Transient`] are the block's own failures, the others
     /// the host's.
     pub async fn call(&self, call: &Call) -> Result<Outputs, CallError> {
+        self.call_before(call, None).await
+    }
+
+    /// The same with a deadline: when its turn comes, the block is given the time that is left.
+    pub(crate) async fn call_before(
+        &self,
+        call: &Call,
+        deadline: Option<Instant>,
+    ) -> Result<Outputs, CallError> {
         let span = tracing::info_span!(
             "call",
             service = tracing::field::Empty,
@@ -79,27 +94,35 @@ impl LoadedBlock {
             reason = tracing::field::Empty,
             memory = tracing::field::Empty,
         );
-        let mut observed = self.shared.metrics.waiting();
-        let (result, exchange) = self
-            .perform(call, &mut observed)
-            .instrument(span.clone())
-            .await;
-        if let Some(host) = exchange.host {
-            // A setting that a host is made of may hold the token: such a request is denied, so that a call
-            // which gave outputs has none.
+        let mut observed = self.runtime.metrics.waiting();
+        let refused = |error| (Err(error), CallRecord::default());
+        let (result, record) = match self.check(call) {
+            Err(error) => refused(error),
+            Ok(()) => match self.runtime.admit().instrument(span.clone()).await {
+                None => refused(CallError::Stopped),
+                Some(_place) => {
+                    observed.started();
+                    // Boxed now: a call that waits for its turn does not hold the room that this takes.
+                    Box::pin(self.run(call, deadline).instrument(span.clone())).await
+                }
+            },
+        };
+        if let Some(host) = record.host {
+            // A setting that is part of a host may hold the token. Such a request is denied, so that a call that
+            // gave outputs has none.
             let host = match result {
                 Ok(_) => host,
-                Err(_) => self.shared.config.access.redact(host),
+                Err(_) => self.runtime.config.access.redact(host),
             };
             span.record("service", host);
         }
-        span.record("attempts", exchange.attempts);
+        span.record("attempts", record.attempts);
         let outcome = observed.ended(&result);
         span.record("outcome", outcome.outcome);
         if !outcome.reason.is_empty() {
             span.record("reason", outcome.reason);
         }
-        span.record("memory", exchange.memory);
+        span.record("memory", record.memory);
         span.in_scope(|| {
             let took = observed.took();
             tracing::debug!(?took, "call ended");
@@ -107,92 +130,98 @@ impl LoadedBlock {
         result
     }
 
-    async fn perform(
-        &self,
-        call: &Call,
-        observed: &mut Observed<'_>,
-    ) -> (Result<Outputs, CallError>, Exchange) {
-        let started = async {
-            self.check(call)?;
-            let place = self.shared.admit().await?;
-            observed.started();
-            // A block can compute without end while its instance is made, too.
-            let end = Instant::now() + call.timeout() + GRACE;
-            let instance = self.instance(call, end).await?;
-            Ok((place, end, instance))
-        };
-        // The place is held until the call has ended.
-        let (_place, end, mut instance) = match started.await {
-            Ok(started) => started,
-            Err(error) => return (Err(error), Exchange::default()),
-        };
-        instance.calls_left -= 1;
-        instance.store.set_epoch_deadline(1);
-        let sandbox = instance.store.data();
-        let (exchange, requests) = (sandbox.egress.exchange(), sandbox.requests.clone());
-        let operations = instance.bindings.blocks_google_longrunning_operations();
-        let called = operations.call_get(&mut instance.store, &call.name);
-        let ended = timeout_at(end, requests.beside(called)).await;
-        let mut exchange = exchange.take();
-        exchange.memory = instance.store.data().memory.used();
-        let result = match ended {
-            Err(_) => Err(CallError::Overran),
-            Ok(Err(trap)) => Err(CallError::Aborted(trap)),
-            Ok(Ok(result)) => {
-                // Nobody would go on with a request that still runs, and it may hold up those of others.
-                let is_small = exchange.memory <= KEPT_MEMORY;
-                if instance.calls_left > 0 && is_small && !is_late(&result) && requests.are_over() {
-                    self.keep(&call.settings, instance);
-                }
-                result.map_err(|error| self.failed(error, &mut exchange))
-            }
-        };
-        (result, exchange)
-    }
-
-    /// What can be told of a call before it has an instance.
+    /// What is known to be wrong with a call before it has an instance.
     fn check(&self, call: &Call) -> Result<(), CallError> {
         let known = |variable: &str| {
             let mut settings = self.manifest.settings.iter();
             settings.any(|setting| setting.variable == variable)
         };
+        let access = &self.runtime.config.access;
         if let Some((unknown, _)) = call.settings.iter().find(|(variable, _)| !known(variable)) {
-            let unknown = self.shared.config.access.redact(unknown.clone());
-            return Err(CallError::UnknownSetting(unknown));
+            return Err(CallError::UnknownSetting(access.redact(unknown.clone())));
         }
-        self.network.check(call)
+        match endpoint_in_the_clear(call) {
+            Some(endpoint) if !access.is_none() => {
+                Err(CallError::InTheClear(access.redact(endpoint.host)))
+            }
+            _ => Ok(()),
+        }
     }
 
-    /// Makes an instance ready for a call with the settings of this one, as far as instances are reused:
-    /// the call that comes first then has one at once. Else the instance is made and dropped.
+    /// Runs a call whose turn has come.
+    async fn run(
+        &self,
+        call: &Call,
+        deadline: Option<Instant>,
+    ) -> (Result<Outputs, CallError>, CallRecord) {
+        let shortened;
+        let call = match deadline {
+            None => call,
+            Some(deadline) => {
+                let left = deadline.saturating_duration_since(Instant::now());
+                shortened = call.clone().within(left);
+                &shortened
+            }
+        };
+        // A block can compute without end while its instance is made, too.
+        let end = Instant::now() + call.timeout() + GRACE;
+        let mut instance = match self.instance(call, end).await {
+            Ok(instance) => instance,
+            Err(error) => return (Err(error), CallRecord::default()),
+        };
+        instance.calls_left -= 1;
+        instance.store.set_epoch_deadline(1);
+        let sandbox = instance.store.data();
+        let (record, requests) = (sandbox.sender.record(), sandbox.requests.clone());
+        let operations = instance.bindings.blocks_google_longrunning_operations();
+        let called = operations.call_get(&mut instance.store, &call.name);
+        let ended = timeout_at(end, requests.drive(called)).await;
+        let mut record = record.take();
+        record.memory = instance.store.data().memory.used();
+        let result = match ended {
+            Err(_) => Err(CallError::Overran),
+            Ok(Err(trap)) => Err(CallError::Aborted(trap)),
+            Ok(Ok(result)) => match returned::check(&result) {
+                Err(problem) => Err(CallError::InvalidResult { problem }),
+                Ok(()) => {
+                    // Nobody would go on with a request that still runs, and it may hold up those of others.
+                    let is_small = record.memory <= MAX_REUSED_MEMORY;
+                    if instance.calls_left > 0
+                        && is_small
+                        && !is_late(&result)
+                        && requests.are_over()
+                    {
+                        self.pool.put(self.id, &call.settings, instance);
+                    }
+                    result.map_err(|error| self.failed(error, &mut record))
+                }
+            },
+        };
+        (result, record)
+    }
+
+    /// Makes an instance ready for a call with the settings of this one, if instances are reused: the
+    /// first such call then has one at once. Otherwise the instance is made and dropped.
     ///
     /// # Errors
     ///
     /// As [`LoadedBlock::call`], without those of the block.
     pub async fn prepare(&self, call: &Call) -> Result<(), CallError> {
         self.check(call)?;
-        let _place = self.shared.admit().await?;
+        let _place = self.runtime.admit().await.ok_or(CallError::Stopped)?;
         let end = Instant::now() + call.timeout() + GRACE;
         let instance = self.instantiate(call, end).await?;
-        let is_reused = matches!(self.shared.config.instances, Instances::Reused { .. });
+        let is_reused = matches!(self.runtime.config.instances, Instances::Reused { .. });
         if is_reused && instance.store.data().requests.are_over() {
-            self.keep(&call.settings, instance);
+            self.pool.put(self.id, &call.settings, instance);
         }
         Ok(())
     }
 
-    fn keep(&self, settings: &Key, instance: Instance) {
-        self.shared.idle.keep(self.number, settings, instance);
-    }
-
-    fn take(&self, settings: &Key) -> Option<Instance> {
-        self.shared.idle.take(self.number, settings)
-    }
-
     async fn instance(&self, call: &Call, end: Instant) -> Result<Instance, CallError> {
-        match self.take(&call.settings) {
+        match self.pool.take(self.id, &call.settings) {
             Some(instance) => {
-                self.shared.metrics.instance(InstanceKind::Reused);
+                self.runtime.metrics.instance(InstanceKind::Reused);
                 Ok(instance)
             }
             // Boxed, so that a call in flight does not hold the room that this takes.
@@ -201,27 +230,17 @@ impl LoadedBlock {
     }
 
     async fn instantiate(&self, call: &Call, end: Instant) -> Result<Instance, CallError> {
-        let memory_limit = self.shared.config.memory_limit;
-        let sandbox = Sandbox::new(self.network.clone(), call, memory_limit);
-        let mut store = Store::new(self.pre.engine(), sandbox);
-        store.limiter(|sandbox| &mut sandbox.memory);
-        // A guest that computes gives way to the other calls at every tick, and can be ended there. It is
-        // tokio that it yields to: a task that wakes itself, as wasmtime's own yield does, keeps the
-        // runtime from looking at its sockets for 61 turns.
-        store.epoch_deadline_callback(|_| {
-            let turn = Box::pin(tokio::task::yield_now());
-            Ok(UpdateDeadline::YieldCustom(1, turn))
-        });
-        // Without it, a new store gives way at once, and the call goes on in another thread.
-        store.set_epoch_deadline(1);
-        let requests = store.data().requests.clone();
+        let policy = Policy::new(self.grants.clone(), call);
+        let sandbox = Sandbox::new(self.runtime.clone(), policy, call);
+        let requests = sandbox.requests.clone();
+        let mut store = sandbox.into_store(self.pre.engine());
         let made = self.pre.instantiate_async(&mut store);
-        let bindings = match timeout_at(end, requests.beside(made)).await {
+        let bindings = match timeout_at(end, requests.drive(made)).await {
             Err(_) => return Err(CallError::Overran),
             Ok(bindings) => bindings.map_err(CallError::Aborted)?,
         };
-        self.shared.metrics.instance(InstanceKind::Fresh);
-        let calls_left = match self.shared.config.instances {
+        self.runtime.metrics.instance(InstanceKind::Fresh);
+        let calls_left = match self.runtime.config.instances {
             Instances::Fresh => 1,
             Instances::Reused { calls } => calls.get(),
         };
@@ -233,45 +252,40 @@ impl LoadedBlock {
     }
 
     /// Asks the source of the host's credential for a token for `service`
-    /// (`apigateway.googleapis.com`), so that one that is down or refuses is known before the first call.
+    /// (`apigateway.googleapis.com`), so that a source that is down or refuses is known before the first call.
     /// Tokens are kept: the calls that follow have theirs at once. Without [`Access`](crate::Access)
-    /// there is nothing to ask.
+    /// this does nothing.
     ///
     /// # Errors
     ///
     /// What is wrong with the source, and whether asking again later may help.
     pub async fn check_access(&self, service: &str) -> Result<(), AccessError> {
-        let access = &self.shared.config.access;
-        let scopes = self.network.scopes(service);
+        let access = &self.runtime.config.access;
+        let scopes = self.grants.scopes(service);
         access.authorization(&scopes).await.map(|_| ())
     }
 
     /// Why a call failed, as the host knows it: the block knows nothing of the credential.
-    fn failed(&self, error: GetError, exchange: &mut Exchange) -> CallError {
-        if let Some(error) = exchange.no_access.take() {
+    fn failed(&self, error: GetError, record: &mut CallRecord) -> CallError {
+        if let Some(error) = record.no_access.take() {
             return CallError::Access(error);
         }
         let mut error = CallError::from(error);
         if let CallError::Permanent(failure) | CallError::Transient(failure) = &mut error {
             // A token that was pasted as a name or a setting may be in a message before anything is sent.
-            let access = &self.shared.config.access;
+            let access = &self.runtime.config.access;
             let message = access.redact(std::mem::take(&mut failure.message));
-            failure.message = match &exchange.authorization {
+            failure.message = match &record.authorization {
                 Some(authorization) => authorization.redact(message),
                 None => message,
             };
-            if let Some(not_sent) = exchange.not_sent.take() {
+            if let Some(not_sent) = record.not_sent.take() {
                 failure
                     .message
                     .push_str(&format!(" The host says: {not_sent}."));
             }
         }
         error
-    }
-
-    #[cfg(test)]
-    pub(crate) fn network(&self) -> Arc<Network> {
-        self.network.clone()
     }
 
     /// What the block is and needs.
@@ -281,11 +295,11 @@ impl LoadedBlock {
 
     /// Drops the instances that wait for a further call, and with them their memory.
     pub fn drop_idle(&self) {
-        self.shared.idle.clear(self.number);
+        self.pool.clear(self.id);
     }
 }
 
-/// Whether the block ended a call by its deadline.
+/// Whether the block ended a call because of its deadline.
 fn is_late(result: &Result<Outputs, GetError>) -> bool {
     matches!(result, Err(GetError::Transient(failure)) if failure.reason == Reason::Timeout)
 }
@@ -295,7 +309,9 @@ mod tests {
     use std::num::NonZeroU32;
 
     use super::*;
-    use crate::{Block, Host, HostConfig, Instances};
+    use crate::block::Block;
+    use crate::config::HostConfig;
+    use crate::host::Host;
 
     fn reusing(calls_in_flight: u32) -> LoadedBlock {
         let host = Host::with(HostConfig {
@@ -312,23 +328,27 @@ mod tests {
         Call::new("operations/o").setting("GOOGLE_CLOUD_QUOTA_PROJECT", project.to_string())
     }
 
+    fn take(block: &LoadedBlock, project: u32) -> Option<Instance> {
+        block.pool.take(block.id, &of(project).settings)
+    }
+
     #[tokio::test]
-    async fn settings_without_an_instance_crowd_no_other_out() {
+    async fn settings_without_an_instance_do_not_crowd_out_others() {
         let get = reusing(2);
         for project in 0..3 {
             get.prepare(&of(project)).await.unwrap();
             if project == 0 {
-                assert!(get.take(&of(0).settings).is_some());
+                assert!(take(&get, 0).is_some());
             }
         }
-        // There is no room: the oldest instance makes place, and that of 0 is gone already.
+        // The pool is full: the oldest instance is dropped, and that of 0 is gone already.
         get.prepare(&of(3)).await.unwrap();
-        let is_kept = |project| get.take(&of(project).settings).is_some();
+        let is_kept = |project| take(&get, project).is_some();
         assert_eq!([1, 2, 3].map(is_kept), [false, true, true]);
     }
 
     #[tokio::test]
-    async fn the_blocks_of_a_host_share_the_room_and_not_the_instances() {
+    async fn the_blocks_of_a_host_share_the_room_but_not_the_instances() {
         let host = Host::with(HostConfig {
             instances: Instances::Reused {
                 calls: NonZeroU32::MAX,
@@ -342,10 +362,10 @@ mod tests {
         for project in 0..2 {
             first.prepare(&of(project)).await.unwrap();
         }
-        assert!(second.take(&of(1).settings).is_none());
+        assert!(take(&second, 1).is_none());
         second.prepare(&of(1)).await.unwrap();
-        // The oldest of the host made place.
-        let kept = |block: &LoadedBlock, project| block.take(&of(project).settings).is_some();
+        // The oldest of the host was dropped.
+        let kept = |block: &LoadedBlock, project| take(block, project).is_some();
         assert_eq!([kept(&first, 0), kept(&first, 1)], [false, true]);
         assert_eq!([kept(&second, 0), kept(&second, 1)], [false, true]);
 
@@ -362,13 +382,10 @@ mod tests {
         let get = reusing(2);
         for project in 0..20 {
             get.prepare(&of(project)).await.unwrap();
-            assert!(get.take(&of(project).settings).is_some());
+            assert!(take(&get, project).is_some());
         }
-        assert!(
-            get.shared.idle.settings(get.number) <= 4,
-            "{}",
-            get.shared.idle.settings(get.number)
-        );
+        let known = get.pool.known_settings(get.id);
+        assert!(known <= 4, "{known}");
     }
 
     #[tokio::test]
@@ -384,9 +401,9 @@ mod tests {
         for _ in 0..3 {
             let failed = get.call(&call).await.unwrap_err();
             assert!(matches!(failed, CallError::Transient(_)), "{failed:?}");
-            let mut instance = get.take(&call.settings).unwrap();
+            let mut instance = get.pool.take(get.id, &call.settings).unwrap();
             held.push(instance.store.data_mut().table.iter_mut().count());
-            get.keep(&call.settings, instance);
+            get.pool.put(get.id, &call.settings, instance);
         }
         assert_eq!(held, [held[0]; 3]);
     }

@@ -1,4 +1,4 @@
-//! What calls came to, counted: the numbers behind [`Host::metrics`](crate::Host::metrics).
+//! What became of calls, counted: the numbers behind [`Host::metrics`](crate::Host::metrics).
 
 use std::time::{Duration, Instant};
 
@@ -11,18 +11,18 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::bindings::Outputs;
-use crate::call::CallError;
-use crate::failure;
+use crate::error::CallError;
+use crate::json::reason;
 
 /// The counters of a host.
 pub(crate) struct Metrics {
     registry: Registry,
     calls: Family<Ending, Counter>,
-    durations: Family<Outcome, Histogram, Buckets>,
+    durations: Family<DurationLabels, Histogram, Buckets>,
     in_flight: Gauge,
     waiting: Gauge,
-    requests: Family<Request, Counter>,
-    instances: Family<Kind, Counter>,
+    requests: Family<RequestLabels, Counter>,
+    instances: Family<InstanceLabels, Counter>,
 }
 
 /// How a call ended.
@@ -35,18 +35,18 @@ pub(crate) struct Ending {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Outcome {
+struct DurationLabels {
     outcome: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Request {
+struct RequestLabels {
     host: String,
     status: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Kind {
+struct InstanceLabels {
     kind: &'static str,
 }
 
@@ -106,53 +106,53 @@ impl Metrics {
         }
     }
 
-    /// A call has come, and waits for its turn.
-    pub fn waiting(&self) -> Observed<'_> {
+    /// A call has begun, and waits for its turn.
+    pub fn waiting(&self) -> ObservedCall<'_> {
         self.waiting.inc();
-        Observed {
+        ObservedCall {
             metrics: self,
             since: Instant::now(),
             phase: Phase::Waiting,
         }
     }
 
-    /// A request has been answered, or was not.
+    /// A request was answered, or ended without an answer.
     pub fn request(&self, host: &str, status: Option<u16>) {
-        let request = Request {
+        let labels = RequestLabels {
             host: host.to_owned(),
             status: status.map_or_else(|| "none".to_owned(), |status| status.to_string()),
         };
-        self.requests.get_or_create(&request).inc();
+        self.requests.get_or_create(&labels).inc();
     }
 
-    /// A call has got an instance.
+    /// A call got an instance.
     pub fn instance(&self, kind: InstanceKind) {
         let kind = match kind {
             InstanceKind::Fresh => "fresh",
             InstanceKind::Reused => "reused",
         };
-        self.instances.get_or_create(&Kind { kind }).inc();
+        self.instances.get_or_create(&InstanceLabels { kind }).inc();
     }
 
-    /// All of it, as text.
+    /// All counters, as text.
     pub fn text(&self) -> String {
         let mut text = String::new();
-        encode(&mut text, &self.registry).expect("a string takes what is written to it");
+        encode(&mut text, &self.registry).expect("writing to a string cannot fail");
         text
     }
 
     fn count(&self, ending: Ending, took: Duration) {
         self.calls.get_or_create(&ending).inc();
-        let outcome = Outcome {
+        let labels = DurationLabels {
             outcome: ending.outcome,
         };
-        let durations = self.durations.get_or_create(&outcome);
+        let durations = self.durations.get_or_create(&labels);
         durations.observe(took.as_secs_f64());
     }
 }
 
-/// A call that is watched. One that is dropped before its end counts as cancelled.
-pub(crate) struct Observed<'a> {
+/// A call that is observed. If it is dropped before its end, it counts as cancelled.
+pub(crate) struct ObservedCall<'a> {
     metrics: &'a Metrics,
     since: Instant,
     phase: Phase,
@@ -165,7 +165,7 @@ enum Phase {
     Ended,
 }
 
-impl Observed<'_> {
+impl ObservedCall<'_> {
     /// Its turn has come.
     pub fn started(&mut self) {
         self.metrics.waiting.dec();
@@ -195,7 +195,7 @@ impl Observed<'_> {
     }
 }
 
-impl Drop for Observed<'_> {
+impl Drop for ObservedCall<'_> {
     fn drop(&mut self) {
         self.finish(Ending {
             outcome: "cancelled",
@@ -206,14 +206,16 @@ impl Drop for Observed<'_> {
 
 fn ending(result: &Result<Outputs, CallError>) -> Ending {
     let (outcome, reason) = match result {
-        // `done` is taken at its word.
+        // `done` alone says whether it is over.
         Ok(outputs) if !outputs.done => ("running", ""),
         Ok(outputs) if outputs.error.is_some() => ("failed", ""),
         Ok(_) => ("succeeded", ""),
-        Err(CallError::Permanent(failure)) => ("permanent", failure::reason(failure)),
-        Err(CallError::Transient(failure)) => ("transient", failure::reason(failure)),
+        Err(CallError::Permanent(failure)) => ("permanent", reason(failure)),
+        Err(CallError::Transient(failure)) => ("transient", reason(failure)),
         Err(CallError::Access(_)) => ("access", ""),
-        Err(CallError::Overran | CallError::Aborted(_)) => ("aborted", ""),
+        Err(CallError::Overran | CallError::Aborted(_) | CallError::InvalidResult { .. }) => {
+            ("aborted", "")
+        }
         Err(CallError::UnknownSetting(_) | CallError::InTheClear(_) | CallError::Stopped) => {
             ("refused", "")
         }

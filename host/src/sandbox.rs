@@ -1,42 +1,79 @@
-//! What one instance is given: the settings, clocks and randomness, a way out that the manifest grants,
-//! and a wall around its memory.
+//! What one instance is given: the settings, clocks and randomness, and a way to send the requests that its policy
+//! permits. Everything that the host holds for it has a limit.
 
 use std::sync::Arc;
 
-use wasmtime::ResourceLimiter;
+use http::Request;
 use wasmtime::component::ResourceTable;
+use wasmtime::{Engine, ResourceLimiter, Store, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
-use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+use wasmtime_wasi_http::{
+    Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
+};
 
 use crate::call::Call;
-use crate::egress::{Egress, Network};
-use crate::wasi_http::Requests;
+use crate::outgoing::OutgoingRequests;
+use crate::policy::Policy;
+use crate::runtime::Runtime;
+use crate::send::Sender;
+
+/// How many resources of WASI one instance may have at a time, each with the handle that it knows it by. The
+/// block has at most 8.
+const MAX_RESOURCES: usize = 100;
+
+/// The size of one set of header fields that an instance makes, in bytes as wasmtime counts them. The block's hold
+/// little more than a token.
+pub(crate) const MAX_FIELDS_SIZE: usize = 64 * 1024;
 
 /// The world of one instance.
 pub(crate) struct Sandbox {
     wasi: WasiCtx,
     http: WasiHttpCtx,
-    pub egress: Egress,
-    pub requests: Requests,
+    hooks: Hooks,
+    pub sender: Sender,
+    pub requests: OutgoingRequests,
     pub table: ResourceTable,
     pub memory: Memory,
 }
 
 impl Sandbox {
-    /// For calls with the settings of this one, and `memory_limit` bytes of memory.
-    pub fn new(network: Arc<Network>, call: &Call, memory_limit: usize) -> Sandbox {
+    /// For calls with the settings of this one, which `policy` was made from.
+    pub fn new(runtime: Arc<Runtime>, policy: Policy, call: &Call) -> Sandbox {
+        let mut http = WasiHttpCtx::new();
+        http.set_field_size_limit(MAX_FIELDS_SIZE);
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(MAX_RESOURCES);
+        let memory = Memory {
+            limit: runtime.config.memory_limit,
+            used: 0,
+        };
         Sandbox {
             // Neither files nor sockets nor standard streams; of the environment only the settings.
             wasi: WasiCtx::builder().envs(&call.settings).build(),
-            http: WasiHttpCtx::new(),
-            egress: Egress::new(network, call),
-            requests: Requests::default(),
-            table: ResourceTable::new(),
-            memory: Memory {
-                limit: memory_limit,
-                used: 0,
-            },
+            http,
+            hooks: Hooks,
+            sender: Sender::new(runtime, policy),
+            requests: OutgoingRequests::new(),
+            table,
+            memory,
         }
+    }
+
+    /// A store for an instance.
+    pub fn into_store(self, engine: &Engine) -> Store<Sandbox> {
+        let mut store = Store::new(engine, self);
+        store.limiter(|sandbox| &mut sandbox.memory);
+        store.set_max_component_handles(MAX_RESOURCES);
+        // A guest that computes yields to the other calls at every tick, and can be ended there. It yields to
+        // tokio: a task that wakes itself, as wasmtime's own yield does, keeps the runtime from looking at
+        // its sockets for 61 turns.
+        store.epoch_deadline_callback(|_| {
+            let turn = Box::pin(tokio::task::yield_now());
+            Ok(UpdateDeadline::YieldCustom(1, turn))
+        });
+        // Without it, a new store yields at once, and the call goes on in another thread.
+        store.set_epoch_deadline(1);
+        store
     }
 }
 
@@ -92,8 +129,36 @@ impl WasiHttpView for Sandbox {
         WasiHttpCtxView {
             ctx: &mut self.http,
             table: &mut self.table,
-            hooks: &mut self.egress,
+            hooks: &mut self.hooks,
         }
+    }
+}
+
+/// wasmtime's `wasi:http`, as far as it is used.
+struct Hooks;
+
+type SendResult = Result<
+    (
+        http::Response<WasiBody>,
+        Box<dyn Future<Output = Result<(), Error>> + Send>,
+    ),
+    Error,
+>;
+
+impl WasiHttpHooks for Hooks {
+    /// Nothing leaves through wasmtime's own client.
+    fn send_request(
+        &mut self,
+        _: Request<WasiBody>,
+        _: Option<RequestOptions>,
+        _: Box<dyn Future<Output = Result<(), Error>> + Send>,
+    ) -> Box<dyn Future<Output = SendResult> + Send> {
+        Box::new(async { Err(Error::HttpRequestDenied) })
+    }
+
+    /// What the host buffers of a body that the block writes.
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        4096
     }
 }
 

@@ -1,21 +1,21 @@
-//! Waiting for an operation: a call, a pause, and the next call, until it is done. The block reads an
-//! operation once; the loop is the engine's part.
+//! Waiting for an operation: a call, a pause, the next call, until it is done. The block reads an
+//! operation once; the loop belongs to the engine.
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::bindings::Outputs;
-use crate::call::{Call, CallError};
+use crate::call::Call;
+use crate::error::CallError;
 use crate::loaded_block::LoadedBlock;
 
-/// How long to pause between two calls: `first`, then each pause `factor` times the one before, up to
-/// `longest`.
+/// How long to pause between two calls: first `first`, then each time `factor` times as long, up to `longest`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Backoff {
     /// The first pause.
     pub first: Duration,
-    /// By how much each further pause is longer. At least 1.
+    /// How many times as long each pause is as the one before. At least 1.
     pub factor: f64,
     /// The longest pause.
     pub longest: Duration,
@@ -32,12 +32,12 @@ impl Default for Backoff {
     }
 }
 
-/// The longest pause that a service can ask for: a header of 49 days must not end a wait by itself.
+/// The longest pause that a service can ask for: a `Retry-After` of 49 days must not end a wait.
 pub const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 
 impl Backoff {
     /// The pause after call number `call`, counted from 1: the back-off's own, or the one that the service
-    /// asked for if that is longer, which counts up to [`LONGEST_RETRY_AFTER`].
+    /// asked for if that is longer, up to [`LONGEST_RETRY_AFTER`].
     pub fn after(&self, call: u32, retry_after: Option<Duration>) -> Duration {
         let exponent = i32::try_from(call.saturating_sub(1)).unwrap_or(i32::MAX);
         let grown = self.first.as_secs_f64() * self.factor.max(1.0).powi(exponent);
@@ -52,19 +52,19 @@ impl Backoff {
 /// Why an operation did not finish.
 #[derive(Debug)]
 pub enum NotDone {
-    /// A failure that asking again cannot help, or the host refused the call.
+    /// A call failed and calling again cannot help, or the host refused it.
     Failed(CallError),
-    /// The deadline came first.
+    /// The operation was not done at the deadline.
     Deadline {
-        /// The failure of the last call, if it was one.
+        /// Why the last call failed, if it did.
         last: Option<CallError>,
     },
 }
 
-/// The least time that a call gets, so that a deadline of zero still asks once.
+/// The least time that a call gets, so that even a deadline that has passed leaves time for one call.
 const SHORTEST_CALL: Duration = Duration::from_secs(1);
 
-/// How much later than its own deadline a call may report it.
+/// How much later than its own deadline a block may report it.
 const REPORT: Duration = Duration::from_millis(250);
 
 impl LoadedBlock {
@@ -72,8 +72,11 @@ impl LoadedBlock {
     /// failures are waited out. `on_call` sees the result of each call after which the wait goes on: the
     /// outputs of a running operation, or a transient failure.
     ///
-    /// `deadline`: the wait ends there, even within a call; the first call gets at least one second.
-    /// Without one it goes on until the operation is done. Dropping the future ends the wait.
+    /// `deadline`: the wait ends then, even during a call, but each call gets at least one second. Without one,
+    /// the wait goes on until the operation is done. Dropping the future ends it.
+    ///
+    /// Thousands of operations can be waited for at once, each in a task of its own: a wait holds about 1 KiB
+    /// between calls and while it waits for its turn to call.
     ///
     /// # Errors
     ///
@@ -92,11 +95,10 @@ impl LoadedBlock {
             let result = match deadline {
                 None => self.call(call).await,
                 Some(deadline) => {
-                    let left = time_until(deadline).max(SHORTEST_CALL);
-                    let call = call.clone().within(left);
-                    match timeout(left + REPORT, self.call(&call)).await {
+                    let end = deadline.max(Instant::now() + SHORTEST_CALL);
+                    match timeout_at(end + REPORT, self.call_before(call, Some(end))).await {
                         Ok(result) => result,
-                        // It waited for its turn, or for a token.
+                        // It was still waiting for its turn, or for a token.
                         Err(_) => return Err(NotDone::Deadline { last }),
                     }
                 }
@@ -108,18 +110,16 @@ impl LoadedBlock {
             }
             last = result.err();
             let retry_after = last.as_ref().and_then(CallError::retry_after);
-            let pause = backoff.after(calls, retry_after);
-            match deadline.map(time_until) {
-                Some(left) if left.is_zero() => return Err(NotDone::Deadline { last }),
-                Some(left) => sleep(pause.min(left)).await,
-                None => sleep(pause).await,
+            let next = Instant::now() + backoff.after(calls, retry_after);
+            match deadline {
+                Some(deadline) if Instant::now() >= deadline => {
+                    return Err(NotDone::Deadline { last });
+                }
+                Some(deadline) => sleep_until(next.min(deadline)).await,
+                None => sleep_until(next).await,
             }
         }
     }
-}
-
-fn time_until(deadline: Instant) -> Duration {
-    deadline.saturating_duration_since(Instant::now())
 }
 
 #[cfg(test)]
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_factor_below_one_or_none_at_all_does_not_shrink_a_pause() {
+    fn a_factor_below_one_or_not_a_number_does_not_shorten_a_pause() {
         for factor in [0.5, -1.0, f64::NAN] {
             let backoff = Backoff {
                 factor,

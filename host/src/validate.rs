@@ -1,23 +1,20 @@
-//! Whether a component and its manifest are what this host runs: looked at before any call.
+//! Whether a component and its manifest are what this host runs: checked before any call.
 
 use wasmtime::Engine;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, InstancePre};
 
-use crate::bindings::{GetError, Outputs};
-use crate::host::LoadError;
-use crate::manifest::Manifest;
-use crate::outputs::FIELDS;
+use crate::bindings::{GetError, Outputs, PACKAGE};
+use crate::error::LoadError;
+use crate::json::FIELDS;
+use crate::manifest::{Manifest, Output};
 use crate::sandbox::Sandbox;
-
-/// The WIT package of the contract, with the version that this host was built for.
-pub(crate) const PACKAGE: &str = "blocks:google-longrunning@1.0.0";
 
 /// The interface that a block exports, without its version.
 const INTERFACE: &str = "blocks:google-longrunning/operations";
 const VERSION: &str = "1.0.0";
 
-/// What a block may import, in any version of WASI 0.2: what the manifest's permissions come
+/// What a block may import, in any version of WASI 0.2: what the manifest's permissions amount
 /// to, and what Rust's standard library brings along. No files and no sockets.
 const GRANTED: [&str; 6] = [
     "wasi:cli/",
@@ -75,7 +72,7 @@ pub(crate) fn component(engine: &Engine, bytes: &[u8]) -> Result<Component, Load
     Ok(component)
 }
 
-/// Checks the types of the function, which the generated bindings do with the first call. What they use
+/// Checks the types of the function, which the generated bindings check only at the first call. What they use
 /// for it is not in wasmtime's documentation; its version is pinned.
 pub(crate) fn types(pre: &InstancePre<Sandbox>) -> Result<(), LoadError> {
     let (component, engine) = (pre.component(), pre.engine());
@@ -98,7 +95,7 @@ pub(crate) fn manifest(manifest: &Manifest) -> Result<(), LoadError> {
     let function = &manifest.component;
     if function.package != PACKAGE {
         return wrong(format!(
-            "component.package is {:?}, and this host runs {PACKAGE:?}",
+            "component.package is {:?}, but this host runs {PACKAGE:?}",
             function.package
         ));
     }
@@ -108,26 +105,26 @@ pub(crate) fn manifest(manifest: &Manifest) -> Result<(), LoadError> {
     ] {
         if value != expected {
             return wrong(format!(
-                "component.{member} is {value:?}, and the contract has {expected:?}"
+                "component.{member} is {value:?}, but the contract has {expected:?}"
             ));
         }
     }
     if let [input] = manifest.inputs.as_slice() {
         if input.field != "name" {
             return wrong(format!(
-                "the input has the field {:?}, and the function takes \"name\"",
+                "the input has the field {:?}, but the function takes \"name\"",
                 input.field
             ));
         }
     } else {
         let count = manifest.inputs.len();
-        return wrong(format!("it has {count} inputs, and the function takes one"));
+        return wrong(format!("it has {count} inputs, but the function takes one"));
     }
     for output in &manifest.outputs {
-        let same = |other: &&crate::Output| other.field == output.field;
+        let same = |other: &&Output| other.field == output.field;
         if !FIELDS.contains(&output.field.as_str()) {
             return wrong(format!(
-                "the output {:?} has the field {:?}, which the component does not give",
+                "the output {:?} has the field {:?}, which the component does not return",
                 output.variable, output.field
             ));
         }
@@ -143,7 +140,7 @@ pub(crate) fn manifest(manifest: &Manifest) -> Result<(), LoadError> {
     let network = &manifest.permissions.network;
     if let Some(method) = network.methods.iter().find(|method| *method != "GET") {
         return wrong(format!(
-            "it asks for the method {method:?}, and a block of this contract sends GET"
+            "it asks for the method {method:?}, but a block of this contract sends GET"
         ));
     }
     Ok(())

@@ -1,58 +1,75 @@
-//! `wasi:http/outgoing-handler`: takes the requests of an instance to its egress.
+//! `wasi:http` for an instance: wasmtime's own, but for what sends requests.
 //!
-//! wasmtime's own runs each request in a task of its own, and a second one for its connection, so that a call
-//! goes from thread to thread; and it keeps the options of every request until the instance is dropped. Here
-//! the pool drives the connections, a request runs in the task of its call, and options are gone with their
-//! request.
+//! wasmtime runs each request in a task of its own, and a second one for its connection, so that a call goes from
+//! thread to thread; and it keeps the options of every request until the instance is dropped. Here the pool
+//! drives the connections, a request runs in the task of its call, and options are gone with their request.
 
-use std::future::poll_fn;
-use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
-
-use async_trait::async_trait;
 use http::header::CONTENT_LENGTH;
 use http::uri::Scheme;
-use http::{HeaderMap, Method, Response, Uri};
-use tokio::task::yield_now;
+use http::{HeaderMap, Method, Uri};
 use wasmtime::component::{Linker, Resource, ResourceType};
-use wasmtime_wasi::p2::{Pollable, subscribe};
+use wasmtime_wasi::p2::subscribe;
 use wasmtime_wasi_http::p2::bindings::LinkOptions;
 use wasmtime_wasi_http::p2::bindings::http::types::{
-    self, ErrorCode, HostFutureIncomingResponse as _,
+    self, ErrorCode, HostFutureIncomingResponse as _, HostOutgoingRequest as _,
 };
 use wasmtime_wasi_http::p2::body::HostIncomingBody;
 use wasmtime_wasi_http::p2::types::{
     HostFutureIncomingResponse, HostIncomingResponse, HostOutgoingRequest,
 };
-use wasmtime_wasi_http::{Error, FieldMap, RequestOptions, WasiBody, WasiHttp, WasiHttpView};
+use wasmtime_wasi_http::{FieldMap, RequestOptions, WasiHttp, WasiHttpView};
 
-use crate::egress::Sending;
-use crate::sandbox::Sandbox;
+use crate::outgoing::{FutureResponse, TakenResponse};
+use crate::sandbox::{MAX_FIELDS_SIZE, Sandbox};
 
-/// Gives a linker `wasi:http`: this for what sends, wasmtime's for the rest.
+/// Adds `wasi:http` to a linker.
 pub(crate) fn add_to_linker(linker: &mut Linker<Sandbox>) -> wasmtime::Result<()> {
     let options = LinkOptions::default();
     types::add_to_linker::<_, WasiHttp>(linker, &options.into(), Sandbox::http)?;
-    // The version is that of wasmtime's own: another would be beside it, not in its place.
+    // The version is that of wasmtime's own, which these take the place of.
     linker.allow_shadowing(true);
     let mut types = linker.instance("wasi:http/types@0.2.12")?;
-    let answer = ResourceType::host::<Answer>();
-    types.resource("future-incoming-response", answer, |mut store, rep| {
+    let response = ResourceType::host::<FutureResponse>();
+    types.resource("future-incoming-response", response, |mut store, rep| {
         let sandbox: &mut Sandbox = store.data_mut();
-        sandbox.table.delete(Resource::<Answer>::new_own(rep))?;
+        sandbox
+            .table
+            .delete(Resource::<FutureResponse>::new_own(rep))?;
         Ok(())
     })?;
     types.func_wrap(
         "[method]future-incoming-response.subscribe",
-        |mut store, (answer,): (Resource<Answer>,)| {
+        |mut store, (response,): (Resource<FutureResponse>,)| {
             let sandbox: &mut Sandbox = store.data_mut();
-            Ok((subscribe(&mut sandbox.table, answer)?,))
+            Ok((subscribe(&mut sandbox.table, response)?,))
         },
     )?;
     types.func_wrap(
         "[method]future-incoming-response.get",
-        |mut store, (answer,): (Resource<Answer>,)| Ok((get(store.data_mut(), &answer)?,)),
+        |mut store, (response,): (Resource<FutureResponse>,)| {
+            Ok((get(store.data_mut(), &response)?,))
+        },
+    )?;
+    // wasmtime gives these two texts no limit, and keeps them with each request.
+    types.func_wrap(
+        "[method]outgoing-request.set-method",
+        |mut store, (request, method): (Resource<HostOutgoingRequest>, types::Method)| {
+            let sandbox: &mut Sandbox = store.data_mut();
+            Ok((match method {
+                types::Method::Other(name) if name.len() > MAX_FIELDS_SIZE => Err(()),
+                method => sandbox.http().set_method(request, method)?,
+            },))
+        },
+    )?;
+    types.func_wrap(
+        "[method]outgoing-request.set-authority",
+        |mut store, (request, authority): (Resource<HostOutgoingRequest>, Option<String>)| {
+            let sandbox: &mut Sandbox = store.data_mut();
+            Ok((match authority {
+                Some(name) if name.len() > MAX_FIELDS_SIZE => Err(()),
+                authority => sandbox.http().set_authority(request, authority)?,
+            },))
+        },
     )?;
     let mut handler = linker.instance("wasi:http/outgoing-handler@0.2.12")?;
     handler.func_wrap(
@@ -65,112 +82,12 @@ pub(crate) fn add_to_linker(linker: &mut Linker<Sandbox>) -> wasmtime::Result<()
     Ok(())
 }
 
-/// The requests of an instance that run. The task of its call polls them, and not the instance: that has a
-/// small stack of its own, which would keep the room that they take.
-#[derive(Clone, Default)]
-pub(crate) struct Requests(Arc<Mutex<Vec<Request>>>);
-
-/// So many may run in one instance: a block has one at a time.
-const MOST: usize = 100;
-
-type Request = Arc<Mutex<Progress>>;
-
-enum Progress {
-    Running(Sending),
-    Ended(Result<Response<WasiBody>, Error>),
-    /// The block has what it came to, or does not want it.
-    Over,
-}
-
-impl Requests {
-    /// Nothing, where too many run.
-    fn begin(&self, sending: Sending) -> Option<Answer> {
-        let mut requests = lock(&self.0);
-        if requests.len() >= MOST {
-            requests.retain(is_running);
-        }
-        (requests.len() < MOST).then(|| {
-            let request = Arc::new(Mutex::new(Progress::Running(sending)));
-            requests.push(Arc::clone(&request));
-            Answer(request)
-        })
-    }
-
-    /// Runs what an instance does, and its requests beside it.
-    pub async fn beside<T>(&self, instance: impl Future<Output = T>) -> T {
-        let mut instance = pin!(instance);
-        poll_fn(|context| {
-            self.poll(context);
-            let ended = instance.as_mut().poll(context);
-            // The instance may have begun one that has ended already. It goes on at the next turn, so that one
-            // that always does so gives way all the same.
-            if ended.is_pending() && self.poll(context) {
-                let _ = pin!(yield_now()).poll(context);
-            }
-            ended
-        })
-        .await
-    }
-
-    /// Whether none runs any more.
-    pub fn are_over(&self) -> bool {
-        !lock(&self.0).iter().any(is_running)
-    }
-
-    /// Says whether one has ended.
-    fn poll(&self, context: &mut Context) -> bool {
-        let mut has_ended = false;
-        lock(&self.0).retain(|request| {
-            let mut progress = lock(request);
-            let Progress::Running(sending) = &mut *progress else {
-                return false;
-            };
-            let Poll::Ready(sent) = sending.as_mut().poll(context) else {
-                return true;
-            };
-            *progress = Progress::Ended(sent);
-            has_ended = true;
-            false
-        });
-        has_ended
-    }
-}
-
-fn is_running(request: &Request) -> bool {
-    matches!(*lock(request), Progress::Running(_))
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// What `wasi:http/types.future-incoming-response` is here.
-struct Answer(Request);
-
-impl Drop for Answer {
-    fn drop(&mut self) {
-        *lock(&self.0) = Progress::Over;
-    }
-}
-
-#[async_trait]
-impl Pollable for Answer {
-    /// Nobody is woken: the task that polls the request polls the instance when it has ended.
-    async fn ready(&mut self) {
-        poll_fn(|_| match is_running(&self.0) {
-            true => Poll::Pending,
-            false => Poll::Ready(()),
-        })
-        .await;
-    }
-}
-
 /// Sends a request. The outer error is a trap.
 fn handle(
     sandbox: &mut Sandbox,
     request: Resource<HostOutgoingRequest>,
     options: Option<Resource<RequestOptions>>,
-) -> wasmtime::Result<Result<Resource<Answer>, ErrorCode>> {
+) -> wasmtime::Result<Result<Resource<FutureResponse>, ErrorCode>> {
     let options = match options {
         Some(options) => Some(sandbox.table.delete(options)?),
         None => None,
@@ -179,29 +96,23 @@ fn handle(
         Ok(request) => request,
         Err(error) => return Ok(Err(error)),
     };
-    let sending = sandbox.egress.send(request, options);
-    match sandbox.requests.begin(sending) {
-        Some(answer) => Ok(Ok(sandbox.table.push(answer)?)),
+    let response = sandbox.sender.send(request, options);
+    match sandbox.requests.begin(response) {
+        Some(response) => Ok(Ok(sandbox.table.push(response)?)),
         None => Ok(Err(ErrorCode::ConnectionLimitReached)),
     }
 }
 
 type Got = Option<Result<Result<Resource<HostIncomingResponse>, ErrorCode>, ()>>;
 
-/// The answer, once it is there, and once. The outer error is a trap.
-fn get(sandbox: &mut Sandbox, answer: &Resource<Answer>) -> wasmtime::Result<Got> {
-    let mut progress = lock(&sandbox.table.get(answer)?.0);
-    if let Progress::Running(_) = *progress {
-        return Ok(None);
-    }
-    let Progress::Ended(sent) = std::mem::replace(&mut *progress, Progress::Over) else {
-        return Ok(Some(Err(())));
-    };
-    drop(progress);
-    let response = match sent {
-        Ok(response) => response,
-        Err(error) => {
-            // wasmtime's own answer knows what a block sees of an error.
+/// The response, once it is there, and once. The outer error is a trap.
+fn get(sandbox: &mut Sandbox, response: &Resource<FutureResponse>) -> wasmtime::Result<Got> {
+    let response = match sandbox.table.get(response)?.take() {
+        TakenResponse::NotYet => return Ok(None),
+        TakenResponse::Before => return Ok(Some(Err(()))),
+        TakenResponse::Now(Ok(response)) => response,
+        TakenResponse::Now(Err(error)) => {
+            // wasmtime's own resource knows what a block sees of an error.
             let failed = HostFutureIncomingResponse::Ready(Err(error));
             let failed = sandbox.table.push(failed)?;
             let got = sandbox.http().get(Resource::new_borrow(failed.rep()));
@@ -212,7 +123,7 @@ fn get(sandbox: &mut Sandbox, answer: &Resource<Answer>) -> wasmtime::Result<Got
     let (head, body) = response.into_parts();
     let response = HostIncomingResponse {
         status: head.status.as_u16(),
-        headers: FieldMap::new_immutable(&mut sandbox.egress, head.headers),
+        headers: FieldMap::new_immutable(sandbox.http().hooks, head.headers),
         body: Some(HostIncomingBody::new(body)),
     };
     Ok(Some(Ok(Ok(sandbox.table.push(response)?))))
@@ -255,11 +166,8 @@ fn head(request: HostOutgoingRequest) -> Result<http::Request<()>, ErrorCode> {
 #[cfg(test)]
 mod tests {
     use std::str::FromStr;
-    use std::time::Duration;
 
     use http::HeaderValue;
-    use tokio::sync::oneshot;
-    use tokio::time::timeout;
 
     use super::*;
 
@@ -292,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_request_has_the_error_of_its_part() {
+    fn an_invalid_request_has_the_error_of_its_invalid_part() {
         let error = |change: fn(&mut HostOutgoingRequest)| {
             let mut request = request();
             change(&mut request);
@@ -319,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_announces_a_body_is_refused_for_it() {
+    fn a_request_that_announces_a_body_is_refused() {
         let of = |length: &'static str| {
             let mut headers = FieldMap::new_mutable(1000);
             let length = HeaderValue::from_static(length);
@@ -334,84 +242,5 @@ mod tests {
             let error = of(length).unwrap_err();
             assert!(matches!(error, ErrorCode::HttpRequestBodySize(None)));
         }
-    }
-
-    const SOON: Duration = Duration::from_secs(10);
-
-    #[tokio::test]
-    async fn an_instance_goes_on_once_its_request_has_ended() {
-        let requests = Requests::default();
-        let (sender, receiver) = oneshot::channel();
-        let instance = async {
-            let answer = requests.begin(Box::pin(async {
-                receiver.await.unwrap();
-                Err(Error::HttpProtocolError)
-            }));
-            let mut answer = answer.unwrap();
-            assert!(!requests.are_over());
-            answer.ready().await;
-            let progress = std::mem::replace(&mut *answer.0.lock().unwrap(), Progress::Over);
-            matches!(progress, Progress::Ended(Err(Error::HttpProtocolError)))
-        };
-        let other = tokio::spawn(async move {
-            tokio::task::yield_now().await;
-            sender.send(()).unwrap();
-        });
-        let has_ended = timeout(SOON, requests.beside(instance)).await;
-        assert!(has_ended.expect("it goes on"));
-        assert!(requests.are_over());
-        other.await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_request_that_ends_at_once_needs_nobody_to_wake_its_instance() {
-        let requests = Requests::default();
-        let instance = async {
-            let mut answer = requests.begin(denied()).unwrap();
-            answer.ready().await;
-        };
-        let ended = timeout(SOON, requests.beside(instance)).await;
-        ended.expect("it goes on");
-    }
-
-    #[tokio::test]
-    async fn an_answer_that_nobody_wants_ends_its_request() {
-        let requests = Requests::default();
-        let (sender, receiver) = oneshot::channel::<()>();
-        let answer = requests.begin(Box::pin(async {
-            receiver.await.unwrap();
-            Err(Error::HttpProtocolError)
-        }));
-        assert!(!sender.is_closed());
-        drop(answer);
-        assert!(sender.is_closed());
-        assert!(requests.are_over());
-    }
-
-    #[tokio::test]
-    async fn an_instance_that_always_has_an_answer_gives_way() {
-        let requests = Requests::default();
-        let mut answers = Vec::new();
-        let mut beside = pin!(requests.beside(poll_fn(|_| -> Poll<()> {
-            assert!(answers.is_empty(), "it was polled again without a turn");
-            answers.push(requests.begin(denied()));
-            Poll::Pending
-        })));
-        let mut context = Context::from_waker(std::task::Waker::noop());
-        assert!(beside.as_mut().poll(&mut context).is_pending());
-    }
-
-    #[test]
-    fn an_instance_has_so_many_requests_at_once() {
-        let requests = Requests::default();
-        let begin = || requests.begin(Box::pin(std::future::pending()));
-        let mut answers: Vec<_> = (0..MOST).map(|_| begin().unwrap()).collect();
-        assert!(begin().is_none());
-        answers.pop();
-        assert!(begin().is_some());
-    }
-
-    fn denied() -> Sending {
-        Box::pin(async { Err(Error::HttpRequestDenied) })
     }
 }

@@ -1,11 +1,13 @@
-//! An engine in small, written from the documentation of [`operations_host`] alone: it loads the block
-//! when it starts, runs it as a step of its flows, and stops with them.
+//! A minimal engine, written from the documentation of [`operations_host`] alone: it loads the block
+//! when it starts, waits for operations in the steps of its flows, and stops with them.
 
-use std::time::Duration;
+use std::num::NonZeroU32;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use operations_host::{
-    Access, Block, Call, CallError, Host, HostConfig, Instances, LoadError, LoadedBlock, Outputs,
-    Reason,
+    Access, Backoff, Block, Call, CallError, Host, HostConfig, Instances, LoadError, LoadedBlock,
+    NotDone, Outputs, Reason,
 };
 
 /// An engine.
@@ -14,23 +16,18 @@ pub struct Engine {
     get: LoadedBlock,
 }
 
-/// A connection that an operator has set up: where a flow's names are asked for.
+/// A connection that an operator has set up: where the names of a flow are asked for.
 #[derive(Clone, Debug, Default)]
 pub struct Connection {
     /// Service, optionally with its version.
     pub service: String,
-    /// Base URL, where it is not the service's own.
+    /// Base URL, if it is not the service's own.
     pub endpoint: Option<String>,
 }
 
-/// Which way a flow goes on.
+/// How a flow goes on.
 #[derive(Debug, PartialEq)]
 pub enum Branch {
-    /// Not done: the step runs again, after a while.
-    Running {
-        /// How far it is, where the service says so.
-        progress: Option<String>,
-    },
     /// Done.
     Succeeded {
         /// The result, as JSON, which may be absent.
@@ -43,31 +40,28 @@ pub enum Branch {
         /// What the service says.
         message: String,
     },
-    /// The call failed, and may work later.
-    Again {
-        /// How long to wait at least.
-        after: Duration,
+    /// Not done in time.
+    Late {
+        /// Why the last call failed, if it did.
+        last_failure: Option<String>,
     },
-    /// The call failed, and somebody has to see to it.
+    /// A call failed, and somebody has to look into it.
     ForAPerson {
-        /// The kind of failure, where it is the block's.
+        /// The kind of failure, if it is the block's.
         reason: Option<Reason>,
         /// What happened, and what to do.
         message: String,
     },
 }
 
-/// How long an engine waits where nobody says how long.
-const PAUSE: Duration = Duration::from_secs(1);
-
 impl Engine {
     /// Starts the engine: the block is compiled, or taken from the cache, and checked.
     ///
     /// # Errors
     ///
-    /// What this machine cannot do, or what does not fit.
-    pub fn start(access: Access, cache: Option<&std::path::Path>) -> Result<Engine, LoadError> {
-        let calls = std::num::NonZeroU32::MIN.saturating_add(99);
+    /// What this machine cannot do, or what does not fit together.
+    pub fn start(access: Access, cache: Option<&Path>) -> Result<Engine, LoadError> {
+        let calls = NonZeroU32::MIN.saturating_add(99);
         let host = Host::with(HostConfig {
             instances: Instances::Reused { calls },
             access,
@@ -78,27 +72,47 @@ impl Engine {
         Ok(Engine { host, get })
     }
 
-    /// One run of the step.
-    pub async fn step(&self, connection: &Connection, name: &str) -> Branch {
-        // This engine runs steps again by itself.
+    /// Runs a step: waits until the operation is done, for at most `patience`. `on_progress` is given
+    /// `metadata.progress`, as JSON, whenever the service says it.
+    pub async fn step(
+        &self,
+        connection: &Connection,
+        name: &str,
+        patience: Duration,
+        mut on_progress: impl FnMut(&str),
+    ) -> Branch {
         let mut call = Call::new(name)
             .setting("OPERATIONS_SERVICE", &connection.service)
+            // `until_done` repeats calls by itself.
             .setting("OPERATIONS_MAX_ATTEMPTS", "1")
             .within(Duration::from_secs(10));
         if let Some(endpoint) = &connection.endpoint {
             call = call.setting("OPERATIONS_ENDPOINT", endpoint);
         }
-        match self.get.call(&call).await {
-            Ok(outputs) => branch(outputs),
-            Err(error) if error.is_transient() => Branch::Again {
-                after: error.retry_after().unwrap_or(PAUSE),
+        let deadline = Instant::now() + patience;
+        let on_call = |result: &Result<Outputs, CallError>| {
+            let metadata = result
+                .iter()
+                .flat_map(|outputs| &outputs.metadata_custom_key_value);
+            for member in metadata.filter(|member| member.key == "progress") {
+                on_progress(&member.value);
+            }
+        };
+        let waited = self
+            .get
+            .until_done(&call, Backoff::default(), Some(deadline.into()), on_call);
+        match waited.await {
+            Ok(outputs) => match (outputs.error_code, outputs.error_message) {
+                (Some(code), Some(message)) => Branch::Failed { code, message },
+                _ => Branch::Succeeded {
+                    response: outputs.response,
+                },
             },
-            Err(CallError::Permanent(failure)) => Branch::ForAPerson {
-                reason: Some(failure.reason),
-                message: failure.message,
+            Err(NotDone::Deadline { last }) => Branch::Late {
+                last_failure: last.map(|error| error.to_string()),
             },
-            Err(error) => Branch::ForAPerson {
-                reason: None,
+            Err(NotDone::Failed(error)) => Branch::ForAPerson {
+                reason: error.failure().map(|failure| failure.reason),
                 message: error.to_string(),
             },
         }
@@ -118,25 +132,9 @@ impl Engine {
         self.host.metrics()
     }
 
-    /// Stops, once the steps that run have ended.
+    /// Stops when the calls that run have ended.
     pub async fn stop(&self) {
         self.host.stop().await;
         self.get.drop_idle();
-    }
-}
-
-fn branch(outputs: Outputs) -> Branch {
-    if !outputs.done {
-        let metadata = outputs.metadata_custom_key_value;
-        let progress = metadata.into_iter().find(|member| member.key == "progress");
-        return Branch::Running {
-            progress: progress.map(|member| member.value),
-        };
-    }
-    match (outputs.error_code, outputs.error_message) {
-        (Some(code), Some(message)) => Branch::Failed { code, message },
-        _ => Branch::Succeeded {
-            response: outputs.response,
-        },
     }
 }

@@ -11,11 +11,11 @@ const QUOTA_PROJECT: HeaderName = HeaderName::from_static("x-goog-user-project")
 /// What stands for a token in a text.
 const REDACTED: &str = "[credential]";
 
-/// A text that begins as the token does for so many bytes holds a part of it, since the block cuts short what
+/// A text that begins as the token does for so many bytes holds a part of it, because the block shortens what
 /// it quotes.
 const TELLING: usize = 16;
 
-/// What the block ends a text with that it cut short.
+/// How the block ends a text that it shortened.
 const CUT: char = '…';
 
 /// Before a [`CUT`], so many bytes do: Google's tokens all begin with `ya29`, which tells nothing.
@@ -38,7 +38,7 @@ pub struct Authorization {
     quota_project: Option<HeaderValue>,
 }
 
-/// Why a string is no token. It never holds the string.
+/// Why a string is not a token. It never holds the string.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TokenFault {
     Empty,
@@ -80,7 +80,7 @@ impl Authorization {
         &self.value
     }
 
-    /// The value of `x-goog-user-project`, where the credential has a quota project.
+    /// The value of `x-goog-user-project`, if the credential has a quota project.
     pub fn quota_project(&self) -> Option<&HeaderValue> {
         self.quota_project.as_ref()
     }

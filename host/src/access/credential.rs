@@ -1,4 +1,4 @@
-//! One scope set's credential: asked for its headers, and built anew where the crate gives up.
+//! The credential of one scope set: asked for its headers, and rebuilt when the crate gives up.
 
 use std::error::Error;
 use std::future::{Future, poll_fn};
@@ -15,23 +15,23 @@ use http::{Extensions, HeaderValue};
 use tokio::time::{Instant, timeout};
 
 use super::authorization::Authorization;
-use super::error::{AccessError, Cause, Kind};
+use super::error::{AccessError, AccessErrorKind, Cause};
 use super::scopes::Scopes;
-use super::source::{Shape, Source};
+use super::source::{CredentialKind, CredentialSource};
 
-/// How long to wait, and how often to try.
+/// How long to wait for the token source, and how often to try again.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Pace {
-    /// For the token source, at most.
+pub(super) struct Timing {
+    /// How long a call waits for the token source.
     pub(super) answer: Duration,
-    /// From a build that ended in a permanent failure to the next: the crate's own pause after a
+    /// The pause after a build that ended in a permanent failure: as long as the crate's own after a
     /// transient one.
     pub(super) failed: Duration,
-    /// From a rebuild after a 401 to the next.
+    /// The pause between two rebuilds after a 401.
     pub(super) rejected: Duration,
 }
 
-impl Default for Pace {
+impl Default for Timing {
     fn default() -> Self {
         Self {
             answer: Duration::from_secs(30),
@@ -43,17 +43,17 @@ impl Default for Pace {
 
 /// A credential that survives its failures. Shared by all calls with the same scopes.
 pub(super) struct Credential {
-    source: Arc<Source>,
+    source: Arc<CredentialSource>,
     scopes: Scopes,
-    pace: Pace,
+    timing: Timing,
     built: Mutex<Option<Built>>,
     last: Mutex<Option<Authorization>>,
-    /// Held while the credential is rebuilt, so that one rebuild serves all who wait for it. Holds
+    /// Held while the credential is rebuilt, so that one rebuild serves all calls that wait for it. Its value is
     /// when that last happened for a 401.
     rebuild: tokio::sync::Mutex<Option<Instant>>,
 }
 
-/// A credential of the crate, and which one in turn it is.
+/// A credential of the crate, and how many came before it.
 #[derive(Clone)]
 struct Built {
     credentials: Credentials,
@@ -61,53 +61,49 @@ struct Built {
     at: Instant,
 }
 
-/// No headers, and what becomes of the credential that gave none.
-enum Failure {
-    /// The crate asks again by itself.
-    Passing(AccessError),
-    /// The crate has stopped asking.
+/// Why there is no token, and what the crate does about it.
+enum TokenError {
+    /// It asks again by itself.
+    Transient(AccessError),
+    /// It has stopped asking.
     Final(AccessError),
-    /// The crate waits, without a limit of its own.
-    Waiting(AccessError),
+    /// It waits, without a limit of its own.
+    Silent(AccessError),
 }
 
 impl Credential {
-    pub(super) fn new(source: Arc<Source>, scopes: Scopes, pace: Pace) -> Self {
+    pub(super) fn new(source: Arc<CredentialSource>, scopes: Scopes, timing: Timing) -> Self {
         Self {
             source,
             scopes,
-            pace,
+            timing,
             built: Mutex::default(),
             last: Mutex::default(),
             rebuild: tokio::sync::Mutex::default(),
         }
     }
 
-    pub(super) fn scopes(&self) -> &Scopes {
-        &self.scopes
-    }
-
-    /// What was given last.
+    /// The headers that were given last.
     pub(super) fn last(&self) -> Option<Authorization> {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         last.clone()
     }
 
-    /// The current headers, from a credential built anew where the last one has failed for good.
+    /// The current headers, from a rebuilt credential if the last one has failed for good.
     pub(super) async fn authorization(self: &Arc<Self>) -> Result<Authorization, AccessError> {
         let built = self.current()?;
         match self.ask(&built).await {
             Ok(authorization) => Ok(authorization),
-            Err(Failure::Passing(error)) => Err(error),
-            Err(Failure::Final(error)) => {
-                match self.replaced(built.generation, self.pace.failed).await? {
-                    Some(built) => self.ask(&built).await.map_err(Failure::into_error),
+            Err(TokenError::Transient(error)) => Err(error),
+            Err(TokenError::Final(error)) => {
+                match self.replaced(built.generation, self.timing.failed).await? {
+                    Some(built) => self.ask(&built).await.map_err(TokenError::into_error),
                     None => Err(error),
                 }
             }
-            Err(Failure::Waiting(error)) => {
+            Err(TokenError::Silent(error)) => {
                 // For the next call: this one has waited long enough.
-                self.replaced(built.generation, self.pace.answer).await?;
+                self.replaced(built.generation, self.timing.answer).await?;
                 Err(error)
             }
         }
@@ -117,7 +113,7 @@ impl Credential {
     pub(super) async fn rejected(self: &Arc<Self>, refused: &HeaderValue) -> Option<Authorization> {
         let this = Arc::clone(self);
         let refused = refused.clone();
-        undisturbed(async move {
+        spawn_detached(async move {
             let current = this.current().ok()?;
             let unlike = |authorization: &Authorization| *authorization.value() != refused;
             let authorization = this.ask(&current).await.ok()?;
@@ -127,25 +123,25 @@ impl Credential {
             let mut last = this.rebuild.lock().await;
             let newer = this.current().ok()?;
             if newer.generation != current.generation {
-                // Not under the lock: who waits for it would wait for each other's answer.
+                // Not under the lock: calls that wait for it would wait for each other's answer.
                 drop(last);
                 return this.ask(&newer).await.ok().filter(unlike);
             }
-            if last.is_some_and(|at| at.elapsed() < this.pace.rejected) {
+            if last.is_some_and(|at| at.elapsed() < this.timing.rejected) {
                 return None;
             }
             *last = Some(Instant::now());
             // The old one stays until the new one has given a token: other services may take it.
-            let anew = this.build_anew().await.ok()?;
-            let authorization = this.ask(&anew).await.ok()?;
-            this.put(anew);
+            let rebuilt = this.rebuild_now().await.ok()?;
+            let authorization = this.ask(&rebuilt).await.ok()?;
+            this.put(rebuilt);
             Some(authorization).filter(unlike)
         })
         .await
         .flatten()
     }
 
-    /// The credential in place of `generation`, by this call or another; `None` where that one is not
+    /// The credential that replaces `generation`, built by this call or another; `None` if that one is not
     /// `pause` old yet.
     async fn replaced(
         self: &Arc<Self>,
@@ -153,7 +149,7 @@ impl Credential {
         pause: Duration,
     ) -> Result<Option<Built>, AccessError> {
         let this = Arc::clone(self);
-        undisturbed(async move {
+        spawn_detached(async move {
             let _one_at_a_time = this.rebuild.lock().await;
             let current = this.current()?;
             if current.generation != generation {
@@ -162,46 +158,46 @@ impl Credential {
             if current.at.elapsed() < pause {
                 return Ok(None);
             }
-            let anew = this.build_anew().await?;
-            this.put(anew.clone());
-            Ok(Some(anew))
+            let rebuilt = this.rebuild_now().await?;
+            this.put(rebuilt.clone());
+            Ok(Some(rebuilt))
         })
         .await
         .unwrap_or(Ok(None))
     }
 
-    /// The credential in use, built by the first call.
+    /// The credential in use. The first call builds it.
     fn current(&self) -> Result<Built, AccessError> {
         let mut built = self.built();
         if let Some(built) = &*built {
             return Ok(built.clone());
         }
-        // What the source read at start: no I/O, so it may happen under the lock.
-        let shape = self.source.shape().clone();
-        let first = self.build(shape, 0)?;
+        // From what the source read at the start: without I/O, so it may happen under the lock.
+        let kind = self.source.kind().clone();
+        let first = self.build(kind, 0)?;
         *built = Some(first.clone());
         Ok(first)
     }
 
-    async fn build_anew(&self) -> Result<Built, AccessError> {
+    async fn rebuild_now(&self) -> Result<Built, AccessError> {
         let generation = {
             let mut built = self.built();
             built.as_mut().map_or(0, |built| {
-                // A file that cannot be read is not read for every call either.
+                // A file that cannot be read is not read again for every call either.
                 built.at = Instant::now();
                 built.generation + 1
             })
         };
         let source = Arc::clone(&self.source);
-        let shape = tokio::task::spawn_blocking(move || source.shape_now())
+        let kind = tokio::task::spawn_blocking(move || source.read_again())
             .await
-            .unwrap_or_else(|_| Ok(self.source.shape().clone()))?;
-        self.build(shape, generation)
+            .unwrap_or_else(|_| Ok(self.source.kind().clone()))?;
+        self.build(kind, generation)
     }
 
-    fn build(&self, shape: Shape, generation: u64) -> Result<Built, AccessError> {
+    fn build(&self, kind: CredentialKind, generation: u64) -> Result<Built, AccessError> {
         Ok(Built {
-            credentials: self.source.build(shape, &self.scopes)?,
+            credentials: self.source.build(kind, &self.scopes)?,
             generation,
             at: Instant::now(),
         })
@@ -215,9 +211,9 @@ impl Credential {
         self.built.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn ask(&self, built: &Built) -> Result<Authorization, Failure> {
-        let headers = caught(built.credentials.headers(Extensions::new()));
-        match timeout(self.pace.answer, headers).await {
+    async fn ask(&self, built: &Built) -> Result<Authorization, TokenError> {
+        let headers = catch_panic(built.credentials.headers(Extensions::new()));
+        match timeout(self.timing.answer, headers).await {
             Ok(Some(Ok(CacheableResource::New { data, .. }))) => {
                 let authorization =
                     Authorization::from_headers(data).ok_or_else(|| self.broken())?;
@@ -225,81 +221,83 @@ impl Credential {
                     Some(authorization.clone());
                 Ok(authorization)
             }
-            Ok(Some(Err(error))) => Err(self.failure(&error)),
+            Ok(Some(Err(error))) => Err(self.token_error(&error)),
             Ok(Some(Ok(CacheableResource::NotModified)) | None) => Err(self.broken()),
-            Err(_) => Err(Failure::Waiting(AccessError::new(Kind::Silent {
-                endpoint: self.source.endpoint(),
-                waited: self.pace.answer,
-            }))),
+            Err(_) => Err(TokenError::Silent(AccessError::new(
+                AccessErrorKind::Silent {
+                    endpoint: self.source.endpoint(),
+                    waited: self.timing.answer,
+                },
+            ))),
         }
     }
 
-    fn broken(&self) -> Failure {
-        Failure::Final(AccessError::new(Kind::Broken {
+    fn broken(&self) -> TokenError {
+        TokenError::Final(AccessError::new(AccessErrorKind::Broken {
             endpoint: self.source.endpoint(),
         }))
     }
 
-    /// The crate's error in our words. Its own quote what the token server said, and with it whatever
-    /// that repeats of the request.
-    fn failure(&self, error: &CredentialsError) -> Failure {
+    /// The crate's error in our words. Its own words quote what the token server said, and with it whatever
+    /// that server repeats of the request.
+    fn token_error(&self, error: &CredentialsError) -> TokenError {
         let endpoint = self.source.endpoint();
         let origin = self.source.origin().clone();
         let fault = causes(error).find_map(|cause| cause.downcast_ref::<io::Error>());
         if error.is_transient() {
-            return Failure::Passing(AccessError::new(match fault {
-                Some(_) if self.source.may_be_absent() => Kind::NoCredentials,
-                Some(fault) => Kind::Down {
+            return TokenError::Transient(AccessError::new(match fault {
+                Some(_) if self.source.may_be_absent() => AccessErrorKind::NoCredentials,
+                Some(fault) => AccessErrorKind::Down {
                     endpoint,
                     cause: match tls(fault) {
                         Some(rustls::Error::InvalidCertificate(_)) => Cause::Certificate,
                         _ => Cause::Unreachable,
                     },
                 },
-                None => Kind::Down {
+                None => AccessErrorKind::Down {
                     endpoint,
                     cause: Cause::Failing,
                 },
             }));
         }
-        Failure::Final(AccessError::new(match (self.source.shape(), fault) {
-            (Shape::ExternalAccount(_), Some(fault)) => Kind::SubjectToken {
+        TokenError::Final(AccessError::new(match (self.source.kind(), fault) {
+            (CredentialKind::ExternalAccount(_), Some(fault)) => AccessErrorKind::SubjectToken {
                 origin,
                 fault: fault.kind(),
             },
-            (Shape::ServiceAccount(_), _) => Kind::PrivateKey { origin },
-            (shape, _) => Kind::Refused {
+            (CredentialKind::ServiceAccount(_), _) => AccessErrorKind::PrivateKey { origin },
+            (kind, _) => AccessErrorKind::Refused {
                 endpoint,
                 code: code(error),
-                advice: advice(shape),
+                advice: advice(kind),
             },
         }))
     }
 }
 
-impl Failure {
+impl TokenError {
     fn into_error(self) -> AccessError {
         match self {
-            Self::Passing(error) | Self::Final(error) | Self::Waiting(error) => error,
+            Self::Transient(error) | Self::Final(error) | Self::Silent(error) => error,
         }
     }
 }
 
-fn advice(shape: &Shape) -> &'static str {
-    match shape {
-        Shape::AuthorizedUser(_) => {
+fn advice(kind: &CredentialKind) -> &'static str {
+    match kind {
+        CredentialKind::AuthorizedUser(_) => {
             "run `gcloud auth application-default login` again, with the scopes that the services need"
         }
-        Shape::ExternalAccount(_) => {
+        CredentialKind::ExternalAccount(_) => {
             "check the subject token, the audience and the conditions of the workload identity pool"
         }
-        Shape::Impersonated(_) => {
+        CredentialKind::Impersonated(_) => {
             "check the source credentials, and that they have the role Service Account Token Creator on the service account"
         }
-        Shape::MetadataServer => {
+        CredentialKind::MetadataServer => {
             "check that the machine has a service account, and its access scopes"
         }
-        Shape::ServiceAccount(_) => "download the key again",
+        CredentialKind::ServiceAccount(_) => "download the key again",
     }
 }
 
@@ -342,18 +340,18 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
     })
 }
 
-/// A future to its end, even where the call that waits for it is dropped: others wait for it too.
-/// `None` where it panicked or the runtime stops.
-async fn undisturbed<F>(future: F) -> Option<F::Output>
+/// Runs a future to its end, even if the call that waits for it is dropped: others wait for it too.
+/// `None` if it panicked or the runtime stops.
+async fn spawn_detached<F>(future: F) -> Option<F::Output>
 where
     F: Future<Output: Send> + Send + 'static,
 {
     tokio::spawn(future).await.ok()
 }
 
-/// A future's output, or `None` where it panicked: the crate does, in every call, once its refresh
-/// task has panicked over an answer.
-async fn caught<F: Future>(future: F) -> Option<F::Output> {
+/// A future's output, or `None` if it panicked: the crate does, in every call, once its refresh
+/// task has panicked on an answer.
+async fn catch_panic<F: Future>(future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     poll_fn(
         |context| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {

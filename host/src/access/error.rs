@@ -11,10 +11,10 @@ use super::authorization::TokenFault;
 /// answer of a token server.
 #[derive(Clone, thiserror::Error)]
 #[error(transparent)]
-pub struct AccessError(Box<Kind>);
+pub struct AccessError(Box<AccessErrorKind>);
 
 impl AccessError {
-    pub(super) fn new(kind: Kind) -> Self {
+    pub(super) fn new(kind: AccessErrorKind) -> Self {
         Self(Box::new(kind))
     }
 
@@ -22,8 +22,8 @@ impl AccessError {
     /// down or slow. Everything else needs a person.
     pub fn is_transient(&self) -> bool {
         match *self.0 {
-            Kind::Down { cause, .. } => !matches!(cause, Cause::Certificate),
-            Kind::Silent { .. } => true,
+            AccessErrorKind::Down { cause, .. } => !matches!(cause, Cause::Certificate),
+            AccessErrorKind::Silent { .. } => true,
             _ => false,
         }
     }
@@ -38,24 +38,24 @@ impl fmt::Debug for AccessError {
 /// What went wrong. No variant has room for a secret: paths, names of variables and members, hosts,
 /// and words of a fixed list.
 #[derive(Debug, Clone, thiserror::Error)]
-pub(super) enum Kind {
+pub(super) enum AccessErrorKind {
     #[error("the access token {fault}")]
     Token { fault: TokenFault },
 
     #[error(
-        "the environment variable {variable:?}, which is to hold the access token, is not set: set it, or name another"
+        "the environment variable {variable:?} for the access token is not set: set it, or name another one"
     )]
     VariableUnset { variable: String },
 
     #[error("the access token in the environment variable {variable:?} {fault}")]
-    VariableUnfit { variable: String, fault: TokenFault },
+    VariableInvalid { variable: String, fault: TokenFault },
 
-    #[error("the quota project has a character that is not visible ASCII: give a project's id")]
+    #[error("the quota project must be visible ASCII only: give the ID of a project")]
     QuotaProject,
 
-    #[error("{origin} could not be read ({fault}): check the path and its permissions")]
+    #[error("cannot read {origin} ({fault}): check the path and its permissions")]
     Unreadable {
-        origin: Origin,
+        origin: CredentialOrigin,
         fault: io::ErrorKind,
     },
 
@@ -63,45 +63,50 @@ pub(super) enum Kind {
         "{origin} is not JSON (line {line}, column {column}): create it again with `gcloud auth application-default login` or download the key again"
     )]
     NotJson {
-        origin: Origin,
+        origin: CredentialOrigin,
         line: usize,
         column: usize,
     },
 
-    #[error("{origin} has no \"type\": it is not a credentials file of Google's")]
-    NoType { origin: Origin },
+    #[error("{origin} has no \"type\": it is not a Google credentials file")]
+    NoType { origin: CredentialOrigin },
 
     #[error(
-        "{origin} is of a type that is not supported{}: use authorized_user, service_account, external_account or impersonated_service_account",
+        "{origin} has an unsupported type{}: use authorized_user, service_account, external_account or impersonated_service_account",
         named(.found)
     )]
     UnknownType {
-        origin: Origin,
+        origin: CredentialOrigin,
         /// Only where it looks like the name of a type.
         found: Option<String>,
     },
 
-    #[error("{origin} lacks {member:?}, or it is no {expected}: {kind} needs it, create it again")]
+    #[error(
+        "{origin} lacks {member:?}, or it is not {expected}: {kind} needs it; create the file again"
+    )]
     Member {
-        origin: Origin,
+        origin: CredentialOrigin,
         kind: &'static str,
         member: &'static str,
         expected: &'static str,
     },
 
     #[error(
-        "{member:?} in {origin} is no https URL (nor http to this machine), so a secret would go in the clear: correct it"
+        "{member:?} in {origin} must be an https URL, or http to this machine: otherwise a secret would go in the clear"
     )]
     InTheClear {
-        origin: Origin,
+        origin: CredentialOrigin,
         member: &'static str,
     },
 
-    #[error("{origin} does not fit {kind}: create it again")]
-    Unfit { origin: Origin, kind: &'static str },
+    #[error("{origin} is not valid for {kind}: create it again")]
+    Invalid {
+        origin: CredentialOrigin,
+        kind: &'static str,
+    },
 
     #[error(
-        "no credentials were found: run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS to a credentials file (there is none in gcloud's place, and no metadata server answers)"
+        "no credentials were found: run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS to a credentials file (gcloud has none, and no metadata server answers)"
     )]
     NoCredentials,
 
@@ -119,33 +124,33 @@ pub(super) enum Kind {
     },
 
     #[error(
-        "the subject token that \"credential_source\" in {origin} names could not be read ({fault}): check that it is there"
+        "cannot read the subject token that \"credential_source\" in {origin} names ({fault}): check that it exists"
     )]
     SubjectToken {
-        origin: Origin,
+        origin: CredentialOrigin,
         fault: io::ErrorKind,
     },
 
     #[error(
-        "\"private_key\" in {origin} cannot sign: it has to be an RSA key as PKCS#8 PEM, download the key again"
+        "\"private_key\" in {origin} cannot sign: it must be an RSA key in PKCS#8 PEM format; download the key again"
     )]
-    PrivateKey { origin: Origin },
+    PrivateKey { origin: CredentialOrigin },
 
     #[error(
-        "{endpoint} gave a token that had expired already, or could not be asked: check the clock of this machine, and that it has CA certificates (or SSL_CERT_FILE names them)"
+        "{endpoint} gave a token that had already expired, or could not be asked: check the clock of this machine, and that it has CA certificates (or that SSL_CERT_FILE names them)"
     )]
     Broken { endpoint: String },
 }
 
 /// Which credentials an error is about.
 #[derive(Debug, Clone)]
-pub(super) enum Origin {
+pub(super) enum CredentialOrigin {
     File(PathBuf),
     Given,
     Machine,
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for CredentialOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             // Quoted and escaped: a path may hold a line feed.
@@ -181,7 +186,7 @@ impl fmt::Display for TokenFault {
         f.write_str(match self {
             Self::Empty => "is empty",
             Self::NotVisibleAscii => {
-                "has a character that is not visible ASCII: give the bare token, without `Bearer` and without spaces"
+                "must be visible ASCII only: pass the bare token, without `Bearer` and without spaces"
             }
         })
     }

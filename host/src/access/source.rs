@@ -6,7 +6,6 @@
 use std::fmt;
 use std::fs;
 use std::io;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use google_cloud_auth::build_errors::Error as BuildError;
@@ -14,28 +13,29 @@ use google_cloud_auth::credentials::service_account::AccessSpecifier;
 use google_cloud_auth::credentials::{
     Credentials, external_account, impersonated, mds, service_account, user_account,
 };
-use http::{HeaderValue, Uri};
+use http::HeaderValue;
 use rustls::crypto::{CryptoProvider, ring};
 use serde_json::Value;
 
-use super::error::{AccessError, Kind, Origin};
+use super::error::{AccessError, AccessErrorKind, CredentialOrigin};
 use super::scopes::Scopes;
+use crate::origin::Origin;
 
-/// A checked source of credentials. `Display` says which, without anything that is in it.
-pub(super) struct Source {
-    origin: Origin,
-    shape: Shape,
+/// A checked source of credentials. `Display` says which one, and nothing of what is in it.
+pub(super) struct CredentialSource {
+    origin: CredentialOrigin,
+    kind: CredentialKind,
     quota_project: Option<String>,
-    /// Whether it was found, not named: then its absence means that there are no credentials.
+    /// Whether nobody named it: then its absence means that there are no credentials.
     found: bool,
-    /// The metadata server, where it is not the machine's own.
+    /// The metadata server, if it is not the machine's own.
     #[cfg(test)]
     pub(super) metadata_endpoint: Option<String>,
 }
 
 /// What kind of credentials a source gives.
 #[derive(Debug, Clone)]
-pub(super) enum Shape {
+pub(super) enum CredentialKind {
     AuthorizedUser(Value),
     ServiceAccount(Value),
     ExternalAccount(Value),
@@ -43,7 +43,7 @@ pub(super) enum Shape {
     MetadataServer,
 }
 
-impl Source {
+impl CredentialSource {
     /// The order of AIP-4110, with the paths of AIP-4113. An empty variable is unset.
     pub(super) fn application_default(quota_project: Option<&str>) -> Result<Self, AccessError> {
         let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
@@ -66,30 +66,38 @@ impl Source {
     }
 
     pub(super) fn file(path: &Path, quota_project: Option<&str>) -> Result<Self, AccessError> {
-        let origin = Origin::File(path.to_owned());
-        let shape = Shape::check(read(path, &origin)?, &origin)?;
-        Self::new(origin, shape, quota_project)
+        let origin = CredentialOrigin::File(path.to_owned());
+        let kind = CredentialKind::check(read(path, &origin)?, &origin)?;
+        Self::new(origin, kind, quota_project)
     }
 
     pub(super) fn json(json: Value, quota_project: Option<&str>) -> Result<Self, AccessError> {
-        let origin = Origin::Given;
-        let shape = Shape::check(json, &origin)?;
-        Self::new(origin, shape, quota_project)
+        let origin = CredentialOrigin::Given;
+        let kind = CredentialKind::check(json, &origin)?;
+        Self::new(origin, kind, quota_project)
     }
 
     pub(super) fn metadata_server(quota_project: Option<&str>) -> Result<Self, AccessError> {
-        Self::new(Origin::Machine, Shape::MetadataServer, quota_project)
+        Self::new(
+            CredentialOrigin::Machine,
+            CredentialKind::MetadataServer,
+            quota_project,
+        )
     }
 
-    fn new(origin: Origin, shape: Shape, quota_project: Option<&str>) -> Result<Self, AccessError> {
-        let quota_project = quota_project.or_else(|| shape.text("quota_project_id"));
+    fn new(
+        origin: CredentialOrigin,
+        kind: CredentialKind,
+        quota_project: Option<&str>,
+    ) -> Result<Self, AccessError> {
+        let quota_project = quota_project.or_else(|| kind.text("quota_project_id"));
         if quota_project.is_some_and(|project| HeaderValue::from_str(project).is_err()) {
-            return Err(AccessError::new(Kind::QuotaProject));
+            return Err(AccessError::new(AccessErrorKind::QuotaProject));
         }
         Ok(Self {
             quota_project: quota_project.map(str::to_owned),
             origin,
-            shape,
+            kind,
             found: false,
             #[cfg(test)]
             metadata_endpoint: None,
@@ -98,56 +106,62 @@ impl Source {
 
     /// Whether a token depends on the scopes that are asked for; see [`Scopes`].
     pub(super) fn takes_scopes(&self) -> bool {
-        !matches!(self.shape, Shape::AuthorizedUser(_))
+        !matches!(self.kind, CredentialKind::AuthorizedUser(_))
     }
 
-    pub(super) fn origin(&self) -> &Origin {
+    pub(super) fn origin(&self) -> &CredentialOrigin {
         &self.origin
     }
 
-    pub(super) fn shape(&self) -> &Shape {
-        &self.shape
+    pub(super) fn kind(&self) -> &CredentialKind {
+        &self.kind
     }
 
-    /// Whether no answer at all means that there are no credentials, not that one is down.
+    /// Whether no answer at all means that there are no credentials, not that the source is down.
     pub(super) fn may_be_absent(&self) -> bool {
         self.found && std::env::var_os("GCE_METADATA_HOST").is_none()
     }
 
     /// Who gives the tokens, for messages.
     pub(super) fn endpoint(&self) -> String {
-        let at = |member, default: &str| {
-            let host = self.shape.text(member).and_then(host);
-            format!("the token server {}", host.as_deref().unwrap_or(default))
+        let at = |member, default: &str| match self.kind.text(member).and_then(origin_of) {
+            Some(origin) => format!("the token server {origin}"),
+            None => format!("the token server {default}"),
         };
-        match &self.shape {
-            Shape::AuthorizedUser(_) => at("token_uri", "oauth2.googleapis.com"),
-            Shape::ServiceAccount(_) => self.origin.to_string(),
-            Shape::ExternalAccount(_) => at("token_url", "sts.googleapis.com"),
-            Shape::Impersonated(_) => at(
+        match &self.kind {
+            CredentialKind::AuthorizedUser(_) => at("token_uri", "oauth2.googleapis.com"),
+            CredentialKind::ServiceAccount(_) => self.origin.to_string(),
+            CredentialKind::ExternalAccount(_) => at("token_url", "sts.googleapis.com"),
+            CredentialKind::Impersonated(_) => at(
                 "service_account_impersonation_url",
                 "iamcredentials.googleapis.com",
             ),
-            Shape::MetadataServer => "the metadata server".to_owned(),
+            CredentialKind::MetadataServer => "the metadata server".to_owned(),
         }
     }
 
-    /// The shape for a rebuild. A regular file is read again, since a key may have been replaced; a
-    /// pipe gave what it had the first time, and a second read would wait for ever.
-    pub(super) fn shape_now(&self) -> Result<Shape, AccessError> {
+    /// The credentials for a rebuild. A regular file is read again, because a key may have been replaced; a
+    /// pipe gave everything the first time, and a second read would wait forever.
+    pub(super) fn read_again(&self) -> Result<CredentialKind, AccessError> {
         match &self.origin {
-            Origin::File(path) if path.is_file() => {
-                Shape::check(read(path, &self.origin)?, &self.origin)
+            CredentialOrigin::File(path) if path.is_file() => {
+                CredentialKind::check(read(path, &self.origin)?, &self.origin)
             }
-            Origin::File(_) | Origin::Given | Origin::Machine => Ok(self.shape.clone()),
+            CredentialOrigin::File(_) | CredentialOrigin::Given | CredentialOrigin::Machine => {
+                Ok(self.kind.clone())
+            }
         }
     }
 
     /// A credential of the crate. It starts a task on the current tokio runtime, which ends when the
     /// credential is dropped.
-    pub(super) fn build(&self, shape: Shape, scopes: &Scopes) -> Result<Credentials, AccessError> {
+    pub(super) fn build(
+        &self,
+        kind: CredentialKind,
+        scopes: &Scopes,
+    ) -> Result<Credentials, AccessError> {
         provide_crypto();
-        let kind = shape.kind();
+        let description = kind.description();
         let scopes = || scopes.iter().map(str::to_owned);
         // The builders have no common trait.
         macro_rules! finish {
@@ -160,25 +174,27 @@ impl Source {
                 .build()
             }};
         }
-        let built: Result<Credentials, BuildError> = match shape {
-            Shape::AuthorizedUser(json) => finish!(user_account::Builder::new(json)),
-            Shape::ServiceAccount(json) => finish!(
+        let built: Result<Credentials, BuildError> = match kind {
+            CredentialKind::AuthorizedUser(json) => finish!(user_account::Builder::new(json)),
+            CredentialKind::ServiceAccount(json) => finish!(
                 service_account::Builder::new(json)
                     .with_access_specifier(AccessSpecifier::from_scopes(scopes()))
             ),
-            Shape::ExternalAccount(json) => {
+            CredentialKind::ExternalAccount(json) => {
                 finish!(external_account::Builder::new(json).with_scopes(scopes()))
             }
-            Shape::Impersonated(json) => {
+            CredentialKind::Impersonated(json) => {
                 finish!(impersonated::Builder::new(json).with_scopes(scopes()))
             }
-            Shape::MetadataServer => finish!(self.metadata_builder().with_scopes(scopes())),
+            CredentialKind::MetadataServer => {
+                finish!(self.metadata_builder().with_scopes(scopes()))
+            }
         };
         // The crate's reason may quote a member's value.
         built.map_err(|_| {
-            AccessError::new(Kind::Unfit {
+            AccessError::new(AccessErrorKind::Invalid {
                 origin: self.origin.clone(),
-                kind,
+                kind: description,
             })
         })
     }
@@ -193,47 +209,47 @@ impl Source {
     }
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for CredentialSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.origin {
-            Origin::Machine => self.origin.fmt(f),
-            Origin::File(_) | Origin::Given => {
-                write!(f, "{} in {}", self.shape.kind(), self.origin)
+            CredentialOrigin::Machine => self.origin.fmt(f),
+            CredentialOrigin::File(_) | CredentialOrigin::Given => {
+                write!(f, "{} in {}", self.kind.description(), self.origin)
             }
         }
     }
 }
 
-impl Shape {
-    /// Checks what the crate would refuse with an error that quotes it, or accept and fail later.
-    fn check(json: Value, origin: &Origin) -> Result<Self, AccessError> {
+impl CredentialKind {
+    /// Checks what the crate would refuse with an error that quotes it, or accept and fail with later.
+    fn check(json: Value, origin: &CredentialOrigin) -> Result<Self, AccessError> {
         let found = match json.get("type") {
             Some(Value::String(found)) => found.as_str(),
             _ => {
-                return Err(AccessError::new(Kind::NoType {
+                return Err(AccessError::new(AccessErrorKind::NoType {
                     origin: origin.clone(),
                 }));
             }
         };
-        let shape = match found {
+        let kind = match found {
             "authorized_user" => Self::AuthorizedUser as fn(Value) -> Self,
             "service_account" => Self::ServiceAccount,
             "external_account" => Self::ExternalAccount,
             "impersonated_service_account" => Self::Impersonated,
             _ => {
                 let name = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
-                return Err(AccessError::new(Kind::UnknownType {
+                return Err(AccessError::new(AccessErrorKind::UnknownType {
                     origin: origin.clone(),
                     found: (found.len() <= 40 && found.bytes().all(name)).then(|| found.to_owned()),
                 }));
             }
         };
-        let shape = shape(json);
-        shape.check_members(origin)?;
-        Ok(shape)
+        let kind = kind(json);
+        kind.check_members(origin)?;
+        Ok(kind)
     }
 
-    fn check_members(&self, origin: &Origin) -> Result<(), AccessError> {
+    fn check_members(&self, origin: &CredentialOrigin) -> Result<(), AccessError> {
         let (texts, object): (&[&'static str], Option<&'static str>) = match self {
             Self::AuthorizedUser(_) => (&["client_id", "client_secret", "refresh_token"], None),
             Self::ServiceAccount(_) => (
@@ -256,22 +272,22 @@ impl Shape {
             Self::MetadataServer => return Ok(()),
         };
         let lacks = |member, expected| {
-            Err(AccessError::new(Kind::Member {
+            Err(AccessError::new(AccessErrorKind::Member {
                 origin: origin.clone(),
-                kind: self.kind(),
+                kind: self.description(),
                 member,
                 expected,
             }))
         };
         for &member in texts {
             if self.text(member).is_none_or(str::is_empty) {
-                return lacks(member, "text");
+                return lacks(member, "a string");
             }
         }
         if let Some(member) = object
             && !self.member(member).is_some_and(Value::is_object)
         {
-            return lacks(member, "object");
+            return lacks(member, "an object");
         }
         for member in [
             "token_uri",
@@ -280,8 +296,12 @@ impl Shape {
         ] {
             // A service account key signs for itself; its token_uri is not used.
             let sent = !matches!(self, Self::ServiceAccount(_));
-            if sent && self.text(member).is_some_and(|url| !keeps_secrets(url)) {
-                return Err(AccessError::new(Kind::InTheClear {
+            if sent
+                && self
+                    .text(member)
+                    .is_some_and(|url| !origin_of(url).is_some_and(|origin| origin.keeps_secrets()))
+            {
+                return Err(AccessError::new(AccessErrorKind::InTheClear {
                     origin: origin.clone(),
                     member,
                 }));
@@ -295,7 +315,7 @@ impl Shape {
         }
     }
 
-    fn kind(&self) -> &'static str {
+    fn description(&self) -> &'static str {
         match self {
             Self::AuthorizedUser(_) => "an authorized user",
             Self::ServiceAccount(_) => "a service account key",
@@ -320,15 +340,15 @@ impl Shape {
     }
 }
 
-fn read(path: &Path, origin: &Origin) -> Result<Value, AccessError> {
+fn read(path: &Path, origin: &CredentialOrigin) -> Result<Value, AccessError> {
     let text = fs::read_to_string(path).map_err(|error: io::Error| {
-        AccessError::new(Kind::Unreadable {
+        AccessError::new(AccessErrorKind::Unreadable {
             origin: origin.clone(),
             fault: error.kind(),
         })
     })?;
     serde_json::from_str(&text).map_err(|error| {
-        AccessError::new(Kind::NotJson {
+        AccessError::new(AccessErrorKind::NotJson {
             origin: origin.clone(),
             line: error.line(),
             column: error.column(),
@@ -336,38 +356,12 @@ fn read(path: &Path, origin: &Origin) -> Result<Value, AccessError> {
     })
 }
 
-/// `https`, or `http` to this machine.
-fn keeps_secrets(url: &str) -> bool {
-    let Ok(url) = url.parse::<Uri>() else {
-        return false;
-    };
-    let name = url.host().unwrap_or_default();
-    match url.scheme_str() {
-        Some("https") => !name.is_empty(),
-        Some("http") => {
-            name == "localhost"
-                || name
-                    .trim_start_matches('[')
-                    .trim_end_matches(']')
-                    .parse::<IpAddr>()
-                    .is_ok_and(|address| address.is_loopback())
-        }
-        _ => false,
-    }
+fn origin_of(url: &str) -> Option<Origin> {
+    Origin::of(&url.parse().ok()?)
 }
 
-/// Host and port of a URL, without user info.
-fn host(url: &str) -> Option<String> {
-    let url = url.parse::<Uri>().ok()?;
-    let name = url.host()?;
-    Some(match url.port_u16() {
-        Some(port) => format!("{name}:{port}"),
-        None => name.to_owned(),
-    })
-}
-
-/// The crate signs and connects with the process's provider, and panics where there is none. One that
-/// the embedding program installed is kept.
+/// The crate signs and connects with the process's provider, and panics if there is none. If the embedding
+/// program installed one, it is kept.
 fn provide_crypto() {
     if CryptoProvider::get_default().is_none() {
         // An error means that another thread was first, with the same outcome.

@@ -26,22 +26,19 @@ use token_server::{Answer, Asked, TokenServer};
 /// In every secret that is handed over, and in nothing else.
 const CANARY: &str = "cAnArY";
 
-/// Of the waits, what a test can shorten. The crate's own it cannot.
-const QUICK: Pace = Pace {
+/// The waits that a test can shorten; it cannot shorten the crate's own.
+const QUICK: Timing = Timing {
     answer: Duration::from_secs(20),
     failed: Duration::from_millis(300),
     rejected: Duration::from_millis(600),
 };
 
-fn paced(access: Access, pace: Pace) -> Access {
-    let Way::Credentials(credentials) = access.0 else {
-        panic!("no source to pace");
+fn paced(access: Access, timing: Timing) -> Access {
+    let AccessSource::Credentials(credentials) = access.0 else {
+        panic!("there is no source to ask");
     };
-    Access(Way::Credentials(Arc::new(Credentials {
-        source: Arc::clone(&credentials.source),
-        pace,
-        kept: Mutex::default(),
-    })))
+    let cache = CredentialCache::new(Arc::clone(&credentials.source), timing);
+    Access(AccessSource::Credentials(Arc::new(cache)))
 }
 
 /// The error, checked to hold no secret.
@@ -167,7 +164,7 @@ fn impersonation(tokens: &TokenServer, iam: &TokenServer) -> Value {
 }
 
 fn machine(server: &TokenServer) -> Access {
-    let mut source = Source::metadata_server(Some("billed")).unwrap();
+    let mut source = CredentialSource::metadata_server(Some("billed")).unwrap();
     source.metadata_endpoint = Some(server.url(""));
     paced(Access::from_source(source), QUICK)
 }

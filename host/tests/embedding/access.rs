@@ -36,7 +36,7 @@ async fn takes(token: &'static str) -> Server {
 }
 
 #[tokio::test]
-async fn the_token_is_on_the_wire_once_and_in_nothing_that_the_block_is_given() {
+async fn the_token_is_sent_once_and_the_block_never_sees_it() {
     let server = Server::always(DONE).await;
     let (_host, get) = with(Access::token(CANARY.to_owned()).unwrap());
     let call = call(&server);
@@ -78,7 +78,7 @@ async fn a_hundred_first_calls_wait_for_one_token() {
 }
 
 #[tokio::test]
-async fn check_access_asks_for_the_token_that_the_calls_use_then() {
+async fn check_access_fetches_the_token_that_later_calls_use() {
     let (server, tokens) = (Server::always(DONE).await, token_server().await);
     let (_host, get) = with(user(&tokens));
     get.check_access("apigateway.googleapis.com").await.unwrap();
@@ -88,7 +88,7 @@ async fn check_access_asks_for_the_token_that_the_calls_use_then() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_refused_is_replaced_and_the_request_asked_once_more() {
+async fn a_refused_token_is_replaced_and_the_request_repeated_once() {
     let (server, tokens) = (
         takes("not-a-real-token-canary-2").await,
         token_server().await,
@@ -118,7 +118,7 @@ async fn a_token_that_is_refused_is_replaced_and_the_request_asked_once_more() {
 }
 
 #[tokio::test]
-async fn a_service_that_refuses_every_token_is_asked_twice_and_the_token_server_not_per_call() {
+async fn a_service_that_refuses_every_token_does_not_cost_a_token_request_per_call() {
     let (server, tokens) = (takes("another").await, token_server().await);
     let (_host, get) = with(user(&tokens));
     for requests in [2, 3] {
@@ -132,7 +132,7 @@ async fn a_service_that_refuses_every_token_is_asked_twice_and_the_token_server_
 }
 
 #[tokio::test]
-async fn a_token_made_elsewhere_that_is_refused_is_not_asked_with_again() {
+async fn a_refused_token_made_elsewhere_is_not_tried_again() {
     let server = takes("another").await;
     let (_host, get) = with(Access::token(CANARY.to_owned()).unwrap());
     let failure = permanent(get.call(&call(&server)).await);
@@ -141,7 +141,7 @@ async fn a_token_made_elsewhere_that_is_refused_is_not_asked_with_again() {
 }
 
 #[tokio::test]
-async fn a_token_source_that_is_down_is_the_hosts_own_error_and_nothing_is_sent() {
+async fn if_the_token_source_is_down_the_host_says_so_and_nothing_is_sent() {
     let server = Server::always(DONE).await;
     let down = closed_port().await;
     let file = authorized_user(&format!("http://{down}/token"));
@@ -192,7 +192,7 @@ async fn a_refresh_token_that_is_refused_is_permanent() {
 }
 
 #[tokio::test]
-async fn a_credential_of_the_calls_own_settings_is_sent_instead() {
+async fn a_credential_in_the_settings_of_a_call_replaces_the_hosts() {
     let (server, tokens) = (Server::always(DONE).await, token_server().await);
     let (_host, get) = with(user(&tokens));
     let token = call(&server).setting("GOOGLE_OAUTH_ACCESS_TOKEN", "of-the-call");
@@ -207,7 +207,7 @@ async fn a_credential_of_the_calls_own_settings_is_sent_instead() {
 }
 
 #[tokio::test]
-async fn the_quota_project_is_that_of_the_call_else_that_of_the_credential() {
+async fn the_quota_project_of_a_call_replaces_that_of_the_credential() {
     let (server, tokens) = (Server::always(DONE).await, token_server().await);
     let file = authorized_user(&tokens.url("/token"));
     let (_host, get) = with(Access::from_credentials_json(file, Some("of-the-host")).unwrap());
@@ -275,7 +275,7 @@ async fn service_at(name: &str, access: Access) -> (Server, Server, LoadedBlock)
 }
 
 #[tokio::test]
-async fn the_token_goes_to_hosts_of_the_catalogue_over_http_2_and_into_no_connect() {
+async fn the_token_goes_to_hosts_of_the_catalogue_and_never_to_the_proxy() {
     let access = Access::token(CANARY.to_owned()).unwrap();
     let (server, proxy, get) = service_at("apigateway.googleapis.com", access).await;
     assert!(get.call(&Call::new(NAME)).await.unwrap().done);
@@ -327,7 +327,7 @@ async fn a_name_that_holds_the_token_is_not_sent() {
 }
 
 #[tokio::test]
-async fn nor_is_one_that_a_source_gave_last() {
+async fn a_name_that_holds_the_last_token_of_a_source_is_not_sent_either() {
     let (server, tokens) = (Server::always(DONE).await, token_server().await);
     let (_host, get) = with(user(&tokens));
     get.call(&call(&server)).await.unwrap();
@@ -341,7 +341,7 @@ async fn nor_is_one_that_a_source_gave_last() {
 }
 
 #[tokio::test]
-async fn a_token_in_capitals_is_known_in_a_host_which_has_none() {
+async fn a_token_in_capitals_is_recognized_in_a_lower_case_host() {
     let token = "Not-A-Real-TOKEN";
     let (host, get) = with(Access::token(token.to_owned()).unwrap());
     let (captured, _guard) = Captured::ours();
@@ -363,7 +363,7 @@ async fn a_token_in_capitals_is_known_in_a_host_which_has_none() {
 }
 
 #[tokio::test]
-async fn a_token_that_a_message_is_too_short_for_is_in_no_part_of_it() {
+async fn a_token_that_a_message_cuts_short_leaves_no_piece_in_it() {
     let server = Server::start(|_, asked| async move {
         let said = format!("{} {}", "x".repeat(400), asked.all("authorization")[0]);
         error(403, "PERMISSION_DENIED", &said)
@@ -380,7 +380,7 @@ async fn a_token_that_a_message_is_too_short_for_is_in_no_part_of_it() {
 }
 
 #[tokio::test]
-async fn a_service_that_repeats_the_token_does_not_bring_it_into_the_message() {
+async fn a_token_that_a_service_repeats_is_not_in_the_message() {
     let server = Server::start(|_, asked| async move {
         let said = format!("not you: {}", asked.all("authorization")[0]);
         error(403, "PERMISSION_DENIED", &said)

@@ -1,4 +1,4 @@
-//! Blocks, manifests and certificates that do not fit: said by name, before any call.
+//! Invalid blocks, manifests and certificates: they are refused by name, before any call.
 
 use std::error::Error;
 use std::fs;
@@ -9,7 +9,7 @@ use operations_host::{
 };
 
 use crate::config;
-use crate::crafted::{Core, TRAPS, WIT, component, module};
+use crate::crafted::{GET, TRAPS, WIT, component, module};
 use testing::tls::Ca;
 
 /// Why these bytes are no block.
@@ -20,11 +20,14 @@ fn refused(component: Vec<u8>) -> LoadError {
 }
 
 #[test]
-fn what_is_no_component() {
+fn bytes_that_are_not_a_component_are_refused() {
     for bytes in [&b""[..], b"not wasm at all", b"\0asm\x0d\0\x01\0\xff"] {
         let error = refused(bytes.to_vec());
         assert!(matches!(error, LoadError::NotAComponent(_)), "{error:?}");
-        assert_eq!(error.to_string(), "the block is no WebAssembly component");
+        assert_eq!(
+            error.to_string(),
+            "the block is not a WebAssembly component"
+        );
         assert!(error.source().is_some());
     }
     let whole = Block::builtin();
@@ -33,8 +36,8 @@ fn what_is_no_component() {
 }
 
 #[test]
-fn a_core_module() {
-    let error = refused(module(&Core::new(TRAPS)));
+fn a_core_module_is_refused_with_advice() {
+    let error = refused(wat::parse_str(module(GET, TRAPS, "")).unwrap());
     assert!(matches!(error, LoadError::CoreModule), "{error:?}");
     assert!(
         error.to_string().contains("wasm-tools component new"),
@@ -43,28 +46,22 @@ fn a_core_module() {
 }
 
 #[test]
-fn a_component_without_the_export() {
+fn a_component_without_the_export_is_refused() {
     let wit = "package other:things@1.0.0; interface operations { get: func(name: string) -> u32; } world block { export operations; }";
-    let core = Core {
-        export: "other:things/operations@1.0.0#get",
-        ..Core::new(TRAPS)
-    };
-    let error = refused(component(wit, &core));
+    let module = module("other:things/operations@1.0.0#get", TRAPS, "");
+    let error = refused(component(wit, &module));
     assert_eq!(
         error.to_string(),
-        "the block does not export blocks:google-longrunning/operations@1.0.0: it is a component of another kind"
+        "the block does not export blocks:google-longrunning/operations@1.0.0: it is a different kind of component"
     );
 }
 
 #[test]
-fn a_component_whose_interface_lacks_the_function() {
+fn a_component_whose_interface_lacks_the_function_is_refused() {
     let wit = WIT.replace("    get: func(", "    fetch: func(");
     assert_ne!(wit, WIT);
-    let core = Core {
-        export: "blocks:google-longrunning/operations@1.0.0#fetch",
-        ..Core::new(TRAPS)
-    };
-    let error = refused(component(&wit, &core));
+    let export = "blocks:google-longrunning/operations@1.0.0#fetch";
+    let error = refused(component(&wit, &module(export, TRAPS, "")));
     assert!(
         matches!(&error, LoadError::MissingExport { export } if export == "blocks:google-longrunning/operations.get@1.0.0"),
         "{error:?}"
@@ -72,13 +69,10 @@ fn a_component_whose_interface_lacks_the_function() {
 }
 
 #[test]
-fn a_component_of_another_version_of_the_contract() {
+fn a_component_of_another_version_of_the_contract_is_refused() {
     let wit = WIT.replacen("@1.0.0", "@2.1.0", 1);
-    let core = Core {
-        export: "blocks:google-longrunning/operations@2.1.0#get",
-        ..Core::new(TRAPS)
-    };
-    let error = refused(component(&wit, &core));
+    let export = "blocks:google-longrunning/operations@2.1.0#get";
+    let error = refused(component(&wit, &module(export, TRAPS, "")));
     assert!(
         matches!(&error, LoadError::OtherVersion { version } if version == "2.1.0"),
         "{error:?}"
@@ -98,7 +92,7 @@ fn a_component_of_another_version_of_the_contract() {
 }
 
 #[test]
-fn a_component_whose_types_are_not_those_of_the_contract() {
+fn a_component_with_types_other_than_the_contracts_is_refused() {
     // One case fewer, one more, and a parameter of another type.
     for (from, to) in [
         ("        too-large,\n", ""),
@@ -110,12 +104,12 @@ fn a_component_whose_types_are_not_those_of_the_contract() {
     ] {
         let wit = WIT.replace(from, to);
         assert_ne!(wit, WIT);
-        let error = refused(component(&wit, &Core::new(TRAPS)));
+        let error = refused(component(&wit, &module(GET, TRAPS, "")));
         assert!(
             matches!(error, LoadError::OtherContract(_)),
             "{from}: {error:?}"
         );
-        let said = "the types of the block are not those of blocks:google-longrunning@1.0.0";
+        let said = "the types of the block differ from those of blocks:google-longrunning@1.0.0";
         assert_eq!(error.to_string(), said);
     }
 }
@@ -130,17 +124,14 @@ fn importing(package: &str, interface: &str) -> Vec<u8> {
             &format!("    import {id}/{interface}@{version};\n    export operations;")
         )
     );
-    let import = format!("{id}/{interface}@{version}");
-    // It calls the import, and then traps.
-    let core = Core {
-        import: Some((&import, "look")),
-        ..Core::new(b"\x10\x00\x1a\x00")
-    };
-    component(&wit, &core)
+    let import =
+        format!(r#"(import "{id}/{interface}@{version}" "look" (func $look (result i32)))"#);
+    let get = "(drop (call $look)) unreachable";
+    component(&wit, &module(GET, get, &import))
 }
 
 #[test]
-fn a_component_that_imports_what_it_may_not_have() {
+fn a_component_with_a_forbidden_import_is_refused() {
     for (package, interface) in [
         ("wasi:filesystem@0.2.0", "preopens"),
         ("wasi:sockets@0.2.0", "tcp"),
@@ -155,19 +146,19 @@ fn a_component_that_imports_what_it_may_not_have() {
             panic!("{error:?}");
         };
         assert_eq!(*import, expected);
-        let said = format!("the block imports {expected}, which no block gets");
+        let said = format!("the block imports {expected}, which this host does not provide");
         assert!(error.to_string().starts_with(&said), "{error}");
     }
 }
 
 #[test]
-fn a_component_that_takes_an_import_for_something_else() {
+fn a_component_that_imports_something_with_another_type_is_refused() {
     let error = refused(importing("wasi:random@0.2.0", "random"));
     assert!(matches!(error, LoadError::OtherContract(_)), "{error:?}");
 }
 
 #[test]
-fn a_manifest_that_does_not_fit_its_block() {
+fn a_manifest_that_does_not_match_its_block_is_refused() {
     let host = Host::with(config()).unwrap();
     let wrong = |change: &dyn Fn(&mut Manifest)| {
         let mut manifest = Manifest::builtin();
@@ -180,27 +171,27 @@ fn a_manifest_that_does_not_fit_its_block() {
     };
     assert_eq!(
         wrong(&|manifest| manifest.component.package = "blocks:other@1.0.0".into()),
-        r#"component.package is "blocks:other@1.0.0", and this host runs "blocks:google-longrunning@1.0.0""#
+        r#"component.package is "blocks:other@1.0.0", but this host runs "blocks:google-longrunning@1.0.0""#
     );
     assert_eq!(
         wrong(&|manifest| manifest.component.interface = "things".into()),
-        r#"component.interface is "things", and the contract has "operations""#
+        r#"component.interface is "things", but the contract has "operations""#
     );
     assert_eq!(
         wrong(&|manifest| manifest.component.function = "put".into()),
-        r#"component.function is "put", and the contract has "get""#
+        r#"component.function is "put", but the contract has "get""#
     );
     assert_eq!(
         wrong(&|manifest| manifest.inputs[0].field = "id".into()),
-        r#"the input has the field "id", and the function takes "name""#
+        r#"the input has the field "id", but the function takes "name""#
     );
     assert_eq!(
         wrong(&|manifest| manifest.inputs.clear()),
-        "it has 0 inputs, and the function takes one"
+        "it has 0 inputs, but the function takes one"
     );
     assert_eq!(
         wrong(&|manifest| manifest.outputs[1].field = "is-done".into()),
-        r#"the output "done" has the field "is-done", which the component does not give"#
+        r#"the output "done" has the field "is-done", which the component does not return"#
     );
     assert_eq!(
         wrong(&|manifest| manifest.outputs[1].field = "name".into()),
@@ -212,7 +203,7 @@ fn a_manifest_that_does_not_fit_its_block() {
     );
     assert_eq!(
         wrong(&|manifest| manifest.permissions.network.methods.push("DELETE".into())),
-        r#"it asks for the method "DELETE", and a block of this contract sends GET"#
+        r#"it asks for the method "DELETE", but a block of this contract sends GET"#
     );
 }
 
@@ -254,7 +245,7 @@ fn a_pem_that_does_not_parse_is_named() {
 }
 
 #[test]
-fn a_client_identity_that_does_not_fit_together_is_named_and_its_key_not_shown() {
+fn a_key_that_does_not_match_its_certificate_is_named_but_not_shown() {
     let authority = Ca::new();
     let (chain, key) = authority.issue("client.example");
     let (_, other_key) = authority.issue("client.example");

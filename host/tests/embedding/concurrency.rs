@@ -34,7 +34,7 @@ fn is_stopped(result: &Result<Outputs, CallError>) -> bool {
 }
 
 #[tokio::test]
-async fn no_more_calls_run_at_a_time_than_the_host_is_set_up_for() {
+async fn no_more_calls_run_at_once_than_configured() {
     let gate = Arc::new(Semaphore::new(0));
     let server = Server::gated(&gate).await;
     let (host, get) = load_for(3);
@@ -54,7 +54,7 @@ async fn no_more_calls_run_at_a_time_than_the_host_is_set_up_for() {
 }
 
 #[tokio::test]
-async fn calls_that_wait_go_on_in_the_order_in_which_they_came() {
+async fn waiting_calls_run_in_the_order_in_which_they_came() {
     let gate = Arc::new(Semaphore::new(0));
     let server = Server::gated(&gate).await;
     let (host, get) = load_for(1);
@@ -75,7 +75,7 @@ async fn calls_that_wait_go_on_in_the_order_in_which_they_came() {
 }
 
 #[tokio::test]
-async fn dropping_calls_that_wait_and_calls_that_run_frees_their_places() {
+async fn dropping_waiting_and_running_calls_frees_their_places() {
     let gate = Arc::new(Semaphore::new(0));
     let server = Server::gated(&gate).await;
     let (host, get) = load_for(4);
@@ -110,7 +110,7 @@ async fn dropping_calls_that_wait_and_calls_that_run_frees_their_places() {
 }
 
 #[tokio::test]
-async fn stopping_waits_for_what_runs_and_refuses_what_waits_and_what_comes() {
+async fn stopping_waits_for_running_calls_and_refuses_waiting_and_new_ones() {
     let gate = Arc::new(Semaphore::new(0));
     let server = Server::gated(&gate).await;
     let (host, get) = load_for(2);
@@ -126,7 +126,7 @@ async fn stopping_waits_for_what_runs_and_refuses_what_waits_and_what_comes() {
     assert!(is_stopped(&new), "{new:?}");
     assert_eq!(
         new.unwrap_err().to_string(),
-        "the host is stopping, and takes no more calls"
+        "the host is stopping and accepts no more calls"
     );
     assert!(polled(&mut stop).await.is_none());
 
@@ -168,7 +168,7 @@ async fn polled<T>(future: &mut (impl Future<Output = T> + Unpin)) -> Option<T> 
 }
 
 #[tokio::test]
-async fn a_host_goes_on_stopping_when_nobody_waits_for_it() {
+async fn a_host_keeps_stopping_if_nobody_waits_for_it() {
     let gate = Arc::new(Semaphore::new(0));
     let server = Server::gated(&gate).await;
     let (host, get) = load_for(1);

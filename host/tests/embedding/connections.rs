@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Response, Version};
-use http_body_util::Full;
 use operations_host::{ClientIdentity, ConnectionsConfig, HostConfig, Instances, Pem, Reason};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::Semaphore;
@@ -33,7 +32,7 @@ async fn calls_share_one_connection_whether_instances_are_fresh_or_reused() {
 }
 
 #[tokio::test]
-async fn over_tls_with_a_ca_of_ones_own_the_protocol_goes_by_alpn_and_the_connection_is_shared() {
+async fn over_tls_with_an_extra_ca_alpn_picks_the_protocol_and_calls_share_the_connection() {
     let ca = Ca::new();
     for (alpn, version) in [
         (&["http/1.1"][..], Version::HTTP_11),
@@ -73,7 +72,7 @@ async fn a_certificate_that_is_not_trusted_is_permanent_and_nothing_is_sent() {
 }
 
 #[tokio::test]
-async fn a_server_that_asks_for_a_certificate_gets_the_hosts_own() {
+async fn a_server_that_asks_for_a_certificate_gets_the_hosts() {
     let ca = Ca::new();
     let settings = ca.server_for_clients("127.0.0.1");
     let server = Server::tls(settings, |_, _| async { json(200, DONE) }).await;
@@ -103,7 +102,7 @@ async fn a_server_that_asks_for_a_certificate_gets_the_hosts_own() {
 }
 
 #[tokio::test]
-async fn fifty_calls_at_once_keep_to_the_connections_that_a_host_may_have() {
+async fn fifty_calls_at_once_open_no_more_connections_than_allowed() {
     let gate = Arc::new(Semaphore::new(0));
     let server = Server::gated(&gate).await;
     let (_host, get) = load(HostConfig {
@@ -132,7 +131,7 @@ async fn a_header_over_the_limit_is_too_large_and_one_under_it_is_not() {
         let size = if number == 1 { 70_000 } else { 60_000 };
         Response::builder()
             .header("x-large", "x".repeat(size))
-            .body(Full::new(Bytes::from_static(DONE.as_bytes())))
+            .body(Bytes::from_static(DONE.as_bytes()))
             .unwrap()
     })
     .await;
@@ -143,7 +142,7 @@ async fn a_header_over_the_limit_is_too_large_and_one_under_it_is_not() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_silent_or_drips_is_ended_by_the_deadline_and_its_connection_closed() {
+async fn the_deadline_ends_a_silent_or_dripping_server_and_closes_its_connection() {
     let silent = Server::raw(|mut stream| async move {
         head(&mut stream).await;
         // Until the client closes the connection.

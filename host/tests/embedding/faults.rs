@@ -1010,11 +1010,11 @@ async fn play(instances: Instances) {
 }
 
 #[tokio::test]
-async fn each_is_the_failure_of_the_contract_in_its_time_and_the_next_call_is_answered() {
+async fn every_fault_gives_its_failure_in_time_and_the_next_call_is_answered() {
     play(Instances::Fresh).await;
 }
 
 #[tokio::test]
-async fn the_same_holds_for_instances_that_are_reused() {
+async fn the_same_holds_for_reused_instances() {
     play(reused(1000)).await;
 }

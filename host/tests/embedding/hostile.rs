@@ -1,8 +1,8 @@
-//! Bodies that are made to break a reader, through the component: what comes of each, in what time, and in how
-//! much of the sandbox's memory.
+//! Bodies made to break a reader, through the component: what each gives, how long it takes, and how much of the
+//! sandbox's memory.
 //!
 //! ```sh
-//! cargo test --release --workspace --all-features --test host hostile -- --nocapture   # prints the table
+//! cargo test --release --test embedding hostile -- --nocapture   # prints the table
 //! ```
 
 use std::sync::Arc;
@@ -368,7 +368,7 @@ fn bodies() -> Vec<Body> {
 }
 
 #[tokio::test]
-async fn each_comes_to_what_the_contract_says_within_bounds_of_time_and_memory() {
+async fn every_body_gives_what_the_contract_says_within_bounds_of_time_and_memory() {
     let bodies = Arc::new(bodies());
     let server = Server::start({
         let bodies = bodies.clone();
@@ -439,7 +439,7 @@ async fn each_comes_to_what_the_contract_says_within_bounds_of_time_and_memory()
 }
 
 #[tokio::test]
-async fn the_cap_holds_where_no_length_is_announced() {
+async fn the_size_limit_holds_without_a_content_length() {
     for (over, chunked) in [(0, true), (1, true), (0, false), (1, false)] {
         let server = Server::raw(move |mut stream| async move {
             head(&mut stream).await;

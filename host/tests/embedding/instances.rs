@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use operations_host::{
-    CallError, Host, HostConfig, Instances, KEPT_MEMORY, LoadError, LoadedBlock, Reason,
+    CallError, Host, HostConfig, Instances, LoadError, LoadedBlock, MAX_REUSED_MEMORY, Reason,
 };
 use tokio::sync::Semaphore;
 
@@ -76,7 +76,7 @@ async fn calls_with_different_settings_never_share_an_instance() {
 }
 
 #[tokio::test]
-async fn an_instance_whose_call_failed_by_the_block_is_kept() {
+async fn an_instance_whose_call_failed_is_kept() {
     let server = Server::start(|number, _| async move {
         let status = if number == 1 { 404 } else { 200 };
         json(status, DONE)
@@ -93,7 +93,7 @@ async fn an_instance_is_dropped_after_a_call_that_ended_at_its_deadline() {
     let gate = Arc::new(Semaphore::new(1));
     let server = Server::gated(&gate).await;
     let (host, get) = reusing(100);
-    let late = || call(&server).setting("OPERATIONS_TIMEOUT_MS", "200");
+    let late = || call(&server).setting("OPERATIONS_TIMEOUT_MS", "1000");
     get.call(&late()).await.unwrap();
     let error = get.call(&late()).await.unwrap_err();
     let CallError::Transient(failure) = error else {
@@ -129,7 +129,7 @@ async fn an_instance_is_dropped_after_a_cancelled_call() {
 }
 
 #[tokio::test]
-async fn an_instance_is_dropped_after_an_answer_that_its_memory_does_not_hold() {
+async fn an_instance_is_dropped_after_an_answer_that_does_not_fit_in_its_memory() {
     let server = Server::start(|number, _| async move {
         let body = if number == 2 {
             large(10 << 20)
@@ -157,8 +157,8 @@ async fn an_instance_is_dropped_after_an_answer_that_its_memory_does_not_hold() 
 }
 
 #[tokio::test]
-async fn an_instance_is_dropped_after_a_large_answer_and_kept_after_one_of_some_size() {
-    let sizes = [KEPT_MEMORY, 100_000, 1000];
+async fn an_instance_is_dropped_after_a_large_answer_and_kept_after_a_smaller_one() {
+    let sizes = [MAX_REUSED_MEMORY, 100_000, 1000];
     let server =
         Server::start(move |number, _| async move { json(200, large(sizes[(number - 1).min(2)])) })
             .await;
@@ -166,7 +166,7 @@ async fn an_instance_is_dropped_after_a_large_answer_and_kept_after_one_of_some_
     let outputs = get.call(&call(&server)).await.unwrap();
     assert_eq!(
         outputs.response.unwrap().len(),
-        KEPT_MEMORY + r#"{"text":""}"#.len()
+        MAX_REUSED_MEMORY + r#"{"text":""}"#.len()
     );
     get.call(&call(&server)).await.unwrap();
     assert_eq!(instances_got(&host), (2, 0));
@@ -209,7 +209,7 @@ fn cached(folder: &Path) -> HostConfig {
 }
 
 #[tokio::test]
-async fn a_compiled_block_is_taken_from_the_cache_and_one_that_is_damaged_is_compiled_again() {
+async fn a_compiled_block_is_taken_from_the_cache_and_a_damaged_one_is_compiled_again() {
     let server = Server::always(DONE).await;
     let folder = tempfile::tempdir().unwrap();
     // It is made where it is missing.
@@ -239,7 +239,70 @@ fn a_cache_folder_that_is_a_file_is_named() {
             panic!("{error:?}");
         };
         assert_eq!(*folder, path);
-        let shown = format!("the cache folder {} cannot be used", path.display());
+        let shown = format!("cannot use the cache folder {}", path.display());
         assert_eq!(error.to_string(), shown);
+    }
+}
+
+/// The folder, its mode, and whether blocks are kept in it.
+#[cfg(unix)]
+mod folders {
+    use std::os::unix::fs::{PermissionsExt, chown};
+
+    use super::*;
+    use crate::traced::Captured;
+
+    fn set_mode(path: &Path, mode: u32) {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    /// Whether a host with this cache folder keeps what it compiles; if not, it warns.
+    fn is_used(folder: &Path) -> bool {
+        let before = compiled(folder).len();
+        let (captured, _guard) = Captured::ours();
+        load(cached(folder));
+        let kept = captured.kept();
+        let warnings = kept.events.iter();
+        let warned = warnings.filter(|event| event.starts_with("compiled blocks are not kept"));
+        let is_used = compiled(folder).len() > before;
+        assert_eq!(warned.count(), usize::from(!is_used), "{:?}", kept.events);
+        is_used
+    }
+
+    #[test]
+    fn a_missing_cache_folder_is_created_for_its_owner_alone() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("compiled/blocks");
+        load(cached(&folder));
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&folder), 0o700);
+        assert_eq!(mode(folder.parent().unwrap()), 0o700);
+    }
+
+    #[test]
+    fn a_cache_folder_that_others_may_write_to_is_not_used_and_a_warning_says_so() {
+        for (mode, expected) in [(0o755, true), (0o775, false), (0o757, false), (0o700, true)] {
+            let folder = tempfile::tempdir().unwrap();
+            set_mode(folder.path(), mode);
+            assert_eq!(is_used(folder.path()), expected, "{mode:o}");
+        }
+        // What is in it counts if others can enter it.
+        for (mode, expected) in [(0o755, false), (0o700, true)] {
+            let folder = tempfile::tempdir().unwrap();
+            let below = folder.path().join("modules");
+            fs::create_dir(&below).unwrap();
+            set_mode(&below, 0o777);
+            set_mode(folder.path(), mode);
+            assert_eq!(is_used(folder.path()), expected, "{mode:o}");
+        }
+    }
+
+    #[test]
+    fn a_cache_folder_of_another_user_is_not_used() {
+        let folder = tempfile::tempdir().unwrap();
+        // Only root can give a folder away.
+        if chown(folder.path(), Some(1), None).is_ok() {
+            assert!(!is_used(folder.path()));
+        }
     }
 }

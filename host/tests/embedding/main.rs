@@ -6,13 +6,14 @@
 //! | how long an instance lives, and what is kept of a compiled block | [`instances`] |
 //! | what a block cannot do | [`walls`] |
 //! | whose credential a request carries | [`access`] |
-//! | blocks, manifests and certificates that do not fit | [`bad_input`] |
+//! | invalid blocks, manifests and certificates | [`bad_input`] |
 //! | how many calls run at a time, and how they end | [`concurrency`] |
+//! | waiting until an operation is done | [`until_done`] |
 //! | metrics and spans | [`observed`] |
 //! | what a network and a service can do wrong | [`faults`] |
-//! | bodies that are made to break a reader | [`hostile`] |
+//! | bodies made to break a reader | [`hostile`] |
 //! | where a credential may be | [`secrets`] |
-//! | what holds for whatever is generated | [`properties`] |
+//! | what holds for generated cases | [`properties`] |
 //!
 //! [`crafted`] makes components by hand; [`traced`] keeps what is traced.
 
@@ -28,6 +29,7 @@ mod observed;
 mod properties;
 mod secrets;
 mod traced;
+mod until_done;
 mod walls;
 
 use std::io;

@@ -25,7 +25,7 @@ async fn service() -> Server {
 }
 
 #[tokio::test]
-async fn metrics_are_the_text_of_openmetrics() {
+async fn metrics_are_openmetrics_text() {
     let server = service().await;
     let (host, get) = load(HostConfig {
         instances: reused(100),
@@ -140,7 +140,7 @@ fn is_open_metrics(text: &str) {
 }
 
 #[tokio::test]
-async fn a_call_is_a_span_that_tells_how_it_went_and_nothing_of_what_it_held() {
+async fn the_span_of_a_call_says_how_it_went_and_nothing_of_its_content() {
     let server = service().await;
     let (captured, _guard) = Captured::everything();
     let (_host, get) = load(HostConfig {

@@ -98,8 +98,7 @@ impl From {
 }
 
 #[tokio::test]
-async fn a_service_that_repeats_it_in_every_part_of_its_answer_brings_it_into_its_own_words_alone()
-{
+async fn a_credential_that_a_service_repeats_is_only_in_the_words_of_the_service() {
     let server = echo().await;
     let (captured, _guard) = Captured::ours();
     for from in From::ALL {
@@ -130,7 +129,7 @@ async fn a_service_that_repeats_it_in_every_part_of_its_answer_brings_it_into_it
 }
 
 #[tokio::test]
-async fn a_name_or_setting_that_holds_it_is_not_repeated() {
+async fn a_credential_in_a_name_or_setting_is_not_repeated() {
     let server = Server::always(DONE).await;
     let names = Names::all("127.0.0.1");
     let (captured, _guard) = Captured::ours();
@@ -189,7 +188,7 @@ async fn a_name_or_setting_that_holds_it_is_not_repeated() {
 }
 
 #[tokio::test]
-async fn a_block_that_traps_loops_gives_up_or_runs_out_of_memory_does_not_tell_it() {
+async fn a_block_that_traps_loops_gives_up_or_runs_out_of_memory_reveals_no_credential() {
     let server = Server::start(|_, asked| async move {
         let secret = asked.all("authorization").concat();
         let body = format!(
@@ -227,7 +226,7 @@ async fn a_block_that_traps_loops_gives_up_or_runs_out_of_memory_does_not_tell_i
 }
 
 #[tokio::test]
-async fn what_could_end_a_header_or_a_url_is_refused_in_every_setting_before_anything_is_sent() {
+async fn no_setting_can_end_a_header_or_a_url_early() {
     let server = Server::always(DONE).await;
     let names = Names::all("127.0.0.1");
     let (_host, get) = load(HostConfig {

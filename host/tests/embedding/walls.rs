@@ -1,19 +1,21 @@
-//! What a block cannot do.
+//! What a block cannot do: where it cannot go, what it cannot hold, and what it cannot return.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::Response;
-use http_body_util::Full;
 use operations_host::{
     Block, Call, CallError, ConnectionsConfig, Host, HostConfig, Manifest, Proxy, Reason,
+    failure_json,
 };
+use tokio::io::AsyncWriteExt;
 
 use crate::{NAME, Names, call, config, crafted, load, metric, permanent, to, trusting};
 use testing::DONE;
-use testing::server::{Server, json};
+use testing::server::{Server, head, json};
 use testing::tls::Ca;
 
 fn resolving(names: &Arc<Names>) -> HostConfig {
@@ -64,7 +66,7 @@ async fn an_endpoint_may_have_an_inner_address() {
 }
 
 #[tokio::test]
-async fn a_manifest_that_is_narrowed_takes_hosts_and_methods_away() {
+async fn a_narrowed_manifest_takes_hosts_and_methods_away() {
     let host_of_the_name = |manifest: &mut Manifest| {
         let hosts = &mut manifest.permissions.network.allowed_hosts;
         hosts.retain(|host| host != "apigateway.googleapis.com");
@@ -132,7 +134,7 @@ async fn behind_a_proxy_the_name_of_the_service_goes_to_the_proxy() {
 }
 
 #[tokio::test]
-async fn what_a_proxy_refuses_is_told_with_its_answer() {
+async fn the_message_of_a_request_that_a_proxy_refuses_has_its_answer() {
     for (status, says) in [
         (
             407,
@@ -167,7 +169,7 @@ async fn a_redirect_is_not_followed() {
         let target = target.clone();
         async move {
             let reply = Response::builder().status(302).header("location", target);
-            reply.body(Full::new(Bytes::new())).unwrap()
+            reply.body(Bytes::new()).unwrap()
         }
     })
     .await;
@@ -182,13 +184,13 @@ async fn a_redirect_is_not_followed() {
 }
 
 #[tokio::test]
-async fn a_block_that_loops_is_ended_and_the_calls_beside_it_go_on() {
+async fn a_block_that_loops_is_ended_while_other_calls_go_on() {
     let server = Server::always(DONE).await;
     let host = Host::with(config()).unwrap();
     let loops = Arc::new(host.load(&crafted::block(crafted::LOOPS)).unwrap());
     let get = host.load(&Block::builtin()).unwrap();
     let since = Instant::now();
-    // All on one thread: the loop has to give way, at each tick of the host's clock.
+    // All on one thread: the loop has to yield, at each tick of the host's clock.
     let looping = tokio::spawn({
         let call = Call::new("operations/o").setting("OPERATIONS_TIMEOUT_MS", "100");
         async move { loops.call(&call).await }
@@ -220,9 +222,7 @@ async fn a_block_that_loops_is_ended_and_the_calls_beside_it_go_on() {
 #[tokio::test]
 async fn a_block_that_loops_while_its_instance_is_made_is_ended_too() {
     let (host, _) = load(config());
-    let loops = host
-        .load(&crafted::starting(crafted::LOOPS_FOR_EVER))
-        .unwrap();
+    let loops = host.load(&crafted::starting(crafted::LOOPS)).unwrap();
     let call = Call::new("operations/o").setting("OPERATIONS_TIMEOUT_MS", "1");
     let (called, prepared) = tokio::join!(loops.call(&call), loops.prepare(&call));
     assert!(matches!(called, Err(CallError::Overran)), "{called:?}");
@@ -249,7 +249,7 @@ async fn dropping_a_call_ends_a_block_that_loops() {
 }
 
 #[tokio::test]
-async fn a_block_that_traps_or_gives_up_ends_its_own_call_alone() {
+async fn a_block_that_traps_or_gives_up_ends_only_its_own_call() {
     let server = Server::always(DONE).await;
     let host = Host::with(HostConfig {
         instances: crate::reused(100),
@@ -276,4 +276,209 @@ async fn a_block_that_traps_or_gives_up_ends_its_own_call_alone() {
         ),
         4
     );
+}
+
+/// A block that makes so many header fields of so many bytes each, keeps them, and returns empty outputs.
+fn making_fields(count: u32, size: u32) -> Block {
+    let get = format!(
+        "(local $left i32)
+        ;; A list of one field, whose name is short and whose value is not.
+        (memory.fill (i32.const 65536) (i32.const 97) (i32.const {size}))
+        (i32.store (i32.const 4096) (i32.const 65536)) (i32.store (i32.const 4100) (i32.const 1))
+        (i32.store (i32.const 4104) (i32.const 65536)) (i32.store (i32.const 4108) (i32.const {size}))
+        (local.set $left (i32.const {count}))
+        (loop $again
+            (call $fields (i32.const 4096) (i32.const 1) (i32.const 8192))
+            (br_if $again (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
+        (i32.const 0)"
+    );
+    crafted::sending(&get, "")
+}
+
+#[tokio::test]
+async fn a_component_that_makes_resources_or_header_fields_without_end_is_ended() {
+    let host = Host::with(config()).unwrap();
+    for (count, size, is_fine) in [
+        (50, 10, true),
+        (1_000, 10, false),
+        (1, 60_000, true),
+        (1, 70_000, false),
+    ] {
+        let block = host.load(&making_fields(count, size)).unwrap();
+        let result = block.call(&Call::new("operations/o")).await;
+        let is_as_expected = match &result {
+            Ok(outputs) => is_fine && outputs.name.is_empty(),
+            Err(error) => !is_fine && matches!(error, CallError::Aborted(_)),
+        };
+        assert!(is_as_expected, "{count} of {size} bytes: {result:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_authority_of_a_request_has_a_limit() {
+    let host = Host::with(config()).unwrap();
+    for (size, is_refused) in [(60_000, false), (70_000, true)] {
+        // `done` of the outputs, at address 12, says whether it was refused.
+        let get = format!(
+            "(memory.fill (i32.const 65536) (i32.const 97) (i32.const {size}))
+            (call $fields (i32.const 0) (i32.const 0) (i32.const 8192))
+            (i32.store8 (i32.const 12) (call $set-authority
+                (call $request (i32.load (i32.const 8196)))
+                (i32.const 1) (i32.const 65536) (i32.const {size})))
+            (i32.const 0)"
+        );
+        let block = host.load(&crafted::sending(&get, "")).unwrap();
+        let outputs = block.call(&Call::new("operations/o")).await.unwrap();
+        assert_eq!(outputs.done, is_refused, "{size}");
+    }
+}
+
+#[tokio::test]
+async fn the_method_of_a_request_has_a_limit() {
+    let http = "package wasi:http@0.2.0 { interface types {
+        variant method { get, head, post, put, delete, connect, options, trace, patch, other(string) }
+        resource fields { constructor(); }
+        resource outgoing-request {
+            constructor(headers: fields);
+            set-method: func(method: method) -> result;
+        }
+    } }";
+    let exports = "    export operations;";
+    let imports = format!("    import wasi:http/types@0.2.0;\n{exports}");
+    let wit = format!("{}\n{http}", crafted::WIT.replace(exports, &imports));
+    let imports = r#"
+        (import "wasi:http/types@0.2.0" "[constructor]fields" (func $fields (result i32)))
+        (import "wasi:http/types@0.2.0" "[constructor]outgoing-request"
+            (func $request (param i32) (result i32)))
+        (import "wasi:http/types@0.2.0" "[method]outgoing-request.set-method"
+            (func $set-method (param i32 i32 i32 i32) (result i32)))"#;
+    let host = Host::with(config()).unwrap();
+    for (size, is_refused) in [(60_000, false), (70_000, true)] {
+        let get = format!(
+            "(memory.fill (i32.const 65536) (i32.const 97) (i32.const {size}))
+            (i32.store8 (i32.const 12) (call $set-method (call $request (call $fields))
+                (i32.const 9) (i32.const 65536) (i32.const {size})))
+            (i32.const 0)"
+        );
+        let module = crafted::module(crafted::GET, &get, imports);
+        let component = crafted::component(&wit, &module);
+        let block = Block::new(component, Manifest::builtin());
+        let block = host.load(&block).unwrap();
+        let outputs = block.call(&Call::new("operations/o")).await.unwrap();
+        assert_eq!(outputs.done, is_refused, "{size}");
+    }
+}
+
+#[tokio::test]
+async fn a_component_that_holds_64_responses_does_not_hold_up_other_calls() {
+    let server = Server::raw(|mut stream| async move {
+        let asked = head(&mut stream).await.unwrap_or_default();
+        let length = DONE.len();
+        let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
+        let _ = stream.write_all(answer.as_bytes()).await;
+        match asked.starts_with("GET / ") {
+            // Of the component that does not read it anyway.
+            true => std::future::pending().await,
+            false => drop(stream.write_all(DONE.as_bytes()).await),
+        }
+    })
+    .await;
+    let host = Host::with(HostConfig {
+        connections: ConnectionsConfig {
+            connections_per_host: NonZeroUsize::new(5).unwrap(),
+            ..ConnectionsConfig::default()
+        },
+        ..config()
+    })
+    .unwrap();
+    let authority = server.address.to_string();
+    let get = format!(
+        "(local $left i32) (local $request i32)
+        (local.set $left (i32.const 64))
+        (loop $again
+            (call $fields (i32.const 0) (i32.const 0) (i32.const 8192))
+            (local.set $request (call $request (i32.load (i32.const 8196))))
+            (drop (call $set-scheme (local.get $request)
+                (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 0)))
+            (drop (call $set-authority (local.get $request)
+                (i32.const 1) (i32.const 4096) (i32.const {})))
+            (call $handle (local.get $request) (i32.const 0) (i32.const 0) (i32.const 12288))
+            (br_if $again (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
+        {}",
+        authority.len(),
+        crafted::LOOPS
+    );
+    let data = format!("(data (i32.const 4096) \"{authority}\")");
+    let holds = host.load(&crafted::sending(&get, &data)).unwrap();
+    let get = host.load(&Block::builtin()).unwrap();
+    let to_server = call(&server);
+    let holding = async {
+        let held = holds.call(&to_server).await;
+        panic!("it goes on for a minute: {held:?}");
+    };
+    let others = async {
+        server.until(|seen| seen.accepted >= 4).await;
+        for _ in 0..10 {
+            let call = call(&server).setting("OPERATIONS_TIMEOUT_MS", "5000");
+            assert!(get.call(&call).await.unwrap().done);
+        }
+    };
+    tokio::select! {
+        () = holding => {}
+        () = others => {}
+    }
+}
+
+#[tokio::test]
+async fn a_result_that_breaks_the_contract_ends_the_call_as_a_fault_of_the_block() {
+    const AT: u32 = crafted::TEXT;
+    let host = Host::with(HostConfig {
+        instances: crate::reused(100),
+        ..config()
+    })
+    .unwrap();
+    let forged = "{}\n{\"name\":\"forged\"}";
+    let length = forged.len() as u32;
+    let json = |field: &str| format!("`{field}` holds text that is not one JSON value");
+    for (words, text, problem) in [
+        // `ok`, whose `metadata` is at 64.
+        (vec![(64, 1), (68, AT), (72, 5)], "hello", json("metadata")),
+        // `err(permanent)`, whose `message` is at 12.
+        (
+            vec![(0, 1), (12, AT), (16, length)],
+            forged,
+            "`message` holds a control character".to_owned(),
+        ),
+        // `err(transient)`, whose `service-error` is at 24, and its `error` at 56.
+        (
+            vec![(0, 1), (4, 1), (24, 1), (56, AT), (60, length)],
+            forged,
+            json("service-error.error"),
+        ),
+    ] {
+        let block = host.load(&crafted::returning(&words, text)).unwrap();
+        for _ in 0..2 {
+            let error = block.call(&Call::new("operations/o")).await.unwrap_err();
+            assert!(!error.is_transient());
+            assert_eq!(
+                error.to_string(),
+                format!(
+                    "the block returned an invalid result, which is a bug in the block: {problem}"
+                )
+            );
+            let shown = failure_json(&error);
+            assert!(
+                shown.starts_with(r#"{"case":"aborted","reason":null,"#),
+                "{shown}"
+            );
+            assert!(
+                !shown.contains('\n') && !shown.contains("forged"),
+                "{shown}"
+            );
+        }
+    }
+    // Such an instance is not used again.
+    assert_eq!(crate::instances_got(&host), (6, 0));
+    let aborted = r#"operations_calls_total{outcome="aborted",reason=""}"#;
+    assert_eq!(metric(&host, aborted), 6);
 }

@@ -82,7 +82,7 @@ async fn application_default_takes_the_variable_then_gclouds_file_then_the_metad
     let missing = application_default(&[("GOOGLE_APPLICATION_CREDENTIALS", "/no/such/file")]).await;
     assert_eq!(
         missing,
-        "the credentials file \"/no/such/file\" could not be read (entity not found): check the path and its permissions"
+        "cannot read the credentials file \"/no/such/file\" (entity not found): check the path and its permissions"
     );
 }
 
@@ -98,6 +98,6 @@ async fn a_machine_without_ca_certificates_is_told_so() {
     .await;
     assert_eq!(
         said,
-        "the metadata server gave a token that had expired already, or could not be asked: check the clock of this machine, and that it has CA certificates (or SSL_CERT_FILE names them)"
+        "the metadata server gave a token that had already expired, or could not be asked: check the clock of this machine, and that it has CA certificates (or that SSL_CERT_FILE names them)"
     );
 }

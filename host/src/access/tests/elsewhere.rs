@@ -31,7 +31,7 @@ async fn a_token_made_elsewhere_is_added_as_it_is() {
 #[test]
 fn what_is_no_token_is_refused() {
     let said = |secret: &str| refused(Access::token(secret.to_owned())).to_string();
-    let visible = "the access token has a character that is not visible ASCII: give the bare token, without `Bearer` and without spaces";
+    let visible = "the access token must be visible ASCII only: pass the bare token, without `Bearer` and without spaces";
     assert_eq!(said(""), "the access token is empty");
     assert_eq!(said("\n"), "the access token is empty");
     assert_eq!(said(&format!("Bearer {CANARY}")), visible);
@@ -44,7 +44,7 @@ fn what_is_no_token_is_refused() {
 fn a_variable_is_named_and_its_value_is_not_shown() {
     assert_eq!(
         refused(Access::from_env("NO_SUCH_VARIABLE_HERE")).to_string(),
-        "the environment variable \"NO_SUCH_VARIABLE_HERE\", which is to hold the access token, is not set: set it, or name another"
+        "the environment variable \"NO_SUCH_VARIABLE_HERE\" for the access token is not set: set it, or name another one"
     );
     // Set by cargo, and with spaces.
     let value = std::env::var("CARGO_PKG_DESCRIPTION").unwrap();

@@ -57,7 +57,7 @@ async fn a_refusal_is_permanent_and_asked_about_again_after_a_pause() {
     .await;
     let access = paced(
         Access::from_credentials_json(authorized_user(&server), None).unwrap(),
-        Pace {
+        Timing {
             failed: Duration::from_secs(2),
             ..QUICK
         },
@@ -94,7 +94,7 @@ async fn a_token_source_that_stays_silent_is_not_waited_for_without_end() {
     .await;
     let access = paced(
         Access::from_credentials_json(authorized_user(&server), None).unwrap(),
-        Pace {
+        Timing {
             answer: Duration::from_millis(700),
             ..QUICK
         },

@@ -17,24 +17,24 @@ fn a_file_that_is_no_credentials_file_is_refused_by_name() {
     for untyped in [json!([CANARY]), json!({"type": 3, "private_key": CANARY})] {
         assert_eq!(
             said(&untyped.to_string()),
-            "the credentials file FILE has no \"type\": it is not a credentials file of Google's"
+            "the credentials file FILE has no \"type\": it is not a Google credentials file"
         );
     }
     assert_eq!(
         said(r#"{"type": "gdch_service_account"}"#),
-        "the credentials file FILE is of a type that is not supported (gdch_service_account): use authorized_user, service_account, external_account or impersonated_service_account"
+        "the credentials file FILE has an unsupported type (gdch_service_account): use authorized_user, service_account, external_account or impersonated_service_account"
     );
     assert_eq!(
         said(&json!({"type": format!("{CANARY}!")}).to_string()),
-        "the credentials file FILE is of a type that is not supported: use authorized_user, service_account, external_account or impersonated_service_account"
+        "the credentials file FILE has an unsupported type: use authorized_user, service_account, external_account or impersonated_service_account"
     );
     assert_eq!(
         said(&json!({"type": "service_account", "client_email": "a@b", "private_key_id": CANARY, "private_key": [CANARY]}).to_string()),
-        "the credentials file FILE lacks \"private_key\", or it is no text: a service account key needs it, create it again"
+        "the credentials file FILE lacks \"private_key\", or it is not a string: a service account key needs it; create the file again"
     );
     assert_eq!(
         said(&json!({"type": "external_account", "audience": "a", "subject_token_type": "t", "token_url": "https://sts.googleapis.com/v1/token", "credential_source": CANARY}).to_string()),
-        "the credentials file FILE lacks \"credential_source\", or it is no object: an external account needs it, create it again"
+        "the credentials file FILE lacks \"credential_source\", or it is not an object: an external account needs it; create the file again"
     );
 }
 
@@ -47,7 +47,7 @@ async fn what_only_the_crate_finds_unfit_is_refused_without_its_words() {
     let error = refused(access.authorization(&Scopes::default()).await);
     assert_eq!(
         error.to_string(),
-        "the credentials JSON does not fit an external account: create it again"
+        "the credentials JSON is not valid for an external account: create it again"
     );
 }
 
@@ -74,7 +74,7 @@ fn secrets_are_not_sent_in_the_clear() {
     ] {
         assert_eq!(
             refused(taken(user(url))).to_string(),
-            "\"token_uri\" in the credentials JSON is no https URL (nor http to this machine), so a secret would go in the clear: correct it"
+            "\"token_uri\" in the credentials JSON must be an https URL, or http to this machine: otherwise a secret would go in the clear"
         );
         let nested = json!({
             "type": "impersonated_service_account",
@@ -89,14 +89,14 @@ fn secrets_are_not_sent_in_the_clear() {
 fn a_quota_project_has_to_fit_a_header() {
     assert_eq!(
         refused(Access::metadata_server(Some("a\nb"))).to_string(),
-        "the quota project has a character that is not visible ASCII: give a project's id"
+        "the quota project must be visible ASCII only: give the ID of a project"
     );
 }
 
 #[test]
 fn no_credentials_says_what_to_do() {
     assert_eq!(
-        AccessError::new(Kind::NoCredentials).to_string(),
-        "no credentials were found: run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS to a credentials file (there is none in gcloud's place, and no metadata server answers)"
+        AccessError::new(AccessErrorKind::NoCredentials).to_string(),
+        "no credentials were found: run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS to a credentials file (gcloud has none, and no metadata server answers)"
     );
 }

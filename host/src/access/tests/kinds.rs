@@ -91,7 +91,7 @@ async fn a_service_account_key_signs_its_token_and_asks_nobody() {
     let error = self::refused(access.authorization(&scopes).await);
     assert_eq!(
         error.to_string(),
-        "\"private_key\" in the credentials JSON cannot sign: it has to be an RSA key as PKCS#8 PEM, download the key again"
+        "\"private_key\" in the credentials JSON cannot sign: it must be an RSA key in PKCS#8 PEM format; download the key again"
     );
     assert!(!error.is_transient());
 }
@@ -132,7 +132,7 @@ async fn a_subject_token_that_is_missing_or_unfit_is_not_quoted() {
     let error = refused(missing.authorization(&scopes).await);
     assert_eq!(
         error.to_string(),
-        "the subject token that \"credential_source\" in the credentials JSON names could not be read (entity not found): check that it is there"
+        "cannot read the subject token that \"credential_source\" in the credentials JSON names (entity not found): check that it exists"
     );
     assert!(!error.is_transient());
 
@@ -217,7 +217,7 @@ async fn an_impersonated_token_that_has_expired_is_an_error_not_a_panic() {
     assert_eq!(
         error.to_string(),
         format!(
-            "the token server {} gave a token that had expired already, or could not be asked: check the clock of this machine, and that it has CA certificates (or SSL_CERT_FILE names them)",
+            "the token server {} gave a token that had already expired, or could not be asked: check the clock of this machine, and that it has CA certificates (or that SSL_CERT_FILE names them)",
             iam.address
         )
     );

@@ -150,8 +150,8 @@ async fn credentials_are_kept_for_a_bounded_number_of_scope_sets() {
         access.authorization(&scopes).await.unwrap();
     }
     assert_eq!(server.count(), 40);
-    let Way::Credentials(credentials) = &access.0 else {
+    let AccessSource::Credentials(credentials) = &access.0 else {
         unreachable!()
     };
-    assert_eq!(credentials.kept.lock().unwrap().len(), KEPT);
+    assert_eq!(credentials.by_scopes().len(), MAX_SCOPE_SETS.get());
 }

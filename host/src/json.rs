@@ -1,11 +1,11 @@
-//! The eleven outputs under the names that the manifest gives them, as JSON that keeps every digit
-//! and every key where it was.
+//! Outputs and failures as JSON. Values that are JSON text already keep every digit, and every key its place.
 
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
-use crate::bindings::{Member, Outputs};
+use crate::bindings::{Failure, Member, Outputs, Reason, ServiceError};
+use crate::error::CallError;
 use crate::manifest::Manifest;
 
 /// The value of one output variable.
@@ -13,17 +13,17 @@ use crate::manifest::Manifest;
 pub enum Value<'a> {
     /// BOOLEAN.
     Bool(bool),
-    /// INTEGER; absent where the operation has no error.
+    /// INTEGER; absent if the operation has no error.
     Integer(Option<i32>),
-    /// STRING; absent where the operation has no error.
+    /// STRING; absent if the operation has no error.
     Text(Option<&'a str>),
     /// OBJECT: JSON text.
     Json(Option<&'a str>),
     /// A list of OBJECTs.
     JsonList(&'a [String]),
-    /// The members of an OBJECT; absent where the object is.
+    /// The members of an OBJECT; absent if the object is.
     Members(Option<&'a [Member]>),
-    /// For each of a list of OBJECTs its members.
+    /// The members of each of a list of OBJECTs.
     MembersList(&'a [Vec<Member>]),
 }
 
@@ -77,6 +77,11 @@ fn value<'a>(outputs: &'a Outputs, field: &str) -> Option<Value<'a>> {
 }
 
 /// One JSON object on one line, with exactly the output variables of the manifest as its keys.
+///
+/// # Panics
+///
+/// If a field of `outputs` that holds JSON text holds anything else. Outputs that
+/// [`LoadedBlock::call`](crate::LoadedBlock::call) gave never do.
 pub fn outputs_json(manifest: &Manifest, outputs: &Outputs) -> String {
     struct Variables<'a>(&'a Manifest, &'a Outputs);
     impl Serialize for Variables<'_> {
@@ -84,7 +89,7 @@ pub fn outputs_json(manifest: &Manifest, outputs: &Outputs) -> String {
             serializer.collect_map(variables(self.0, self.1))
         }
     }
-    serde_json::to_string(&Variables(manifest, outputs)).expect("every value is JSON")
+    serde_json::to_string(&Variables(manifest, outputs)).expect("outputs of a call are JSON")
 }
 
 impl Serialize for Value<'_> {
@@ -117,8 +122,102 @@ impl Serialize for Object<'_> {
     }
 }
 
+/// An error of a call as one JSON object on one line: `case`, `reason`, `message`, `httpStatus`,
+/// `serviceError`, `retryAfterMs`. What is absent is `null`.
+///
+/// # Panics
+///
+/// If `service-error` holds text that is not JSON. That of a call that failed never does.
+pub fn failure_json(error: &CallError) -> String {
+    let failure = error.failure();
+    let json = FailureJson {
+        case: case(error),
+        reason: failure.map(reason),
+        message: error.to_string(),
+        http_status: failure.and_then(|failure| failure.http_status),
+        service_error: failure
+            .and_then(|failure| failure.service_error.as_ref())
+            .map(ServiceErrorJson::from),
+        retry_after_ms: failure.and_then(|failure| failure.retry_after_ms),
+    };
+    serde_json::to_string(&json).expect("failures of a call are JSON")
+}
+
+/// The keys are in the contract's order.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct FailureJson<'a> {
+    case: &'static str,
+    reason: Option<&'static str>,
+    message: String,
+    http_status: Option<u16>,
+    service_error: Option<ServiceErrorJson<'a>>,
+    retry_after_ms: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct ServiceErrorJson<'a> {
+    code: i32,
+    status: &'a str,
+    message: &'a str,
+    details: Vec<Json<'a>>,
+    error: Json<'a>,
+}
+
+impl<'a> From<&'a ServiceError> for ServiceErrorJson<'a> {
+    fn from(error: &'a ServiceError) -> ServiceErrorJson<'a> {
+        ServiceErrorJson {
+            code: error.code,
+            status: &error.status,
+            message: &error.message,
+            details: error.details.iter().map(|detail| Json(detail)).collect(),
+            error: Json(&error.error),
+        }
+    }
+}
+
+fn case(error: &CallError) -> &'static str {
+    match error {
+        CallError::Permanent(_) | CallError::InTheClear(_) => "permanent",
+        CallError::Transient(_) => "transient",
+        CallError::UnknownSetting(_) => "usage",
+        CallError::Access(error) if error.is_transient() => "transient",
+        CallError::Access(_) => "permanent",
+        CallError::Stopped
+        | CallError::Overran
+        | CallError::Aborted(_)
+        | CallError::InvalidResult { .. } => "aborted",
+    }
+}
+
+/// A reason as the contract spells it.
+pub(crate) fn reason(failure: &Failure) -> &'static str {
+    match failure.reason {
+        Reason::InvalidName => "invalid-name",
+        Reason::UnknownService => "unknown-service",
+        Reason::InvalidSetting => "invalid-setting",
+        Reason::RequestDenied => "request-denied",
+        Reason::Unreachable => "unreachable",
+        Reason::Certificate => "certificate",
+        Reason::ConnectionLost => "connection-lost",
+        Reason::Timeout => "timeout",
+        Reason::Unauthenticated => "unauthenticated",
+        Reason::PermissionDenied => "permission-denied",
+        Reason::NotFound => "not-found",
+        Reason::WrongAddress => "wrong-address",
+        Reason::Redirected => "redirected",
+        Reason::Rejected => "rejected",
+        Reason::QuotaExceeded => "quota-exceeded",
+        Reason::Aborted => "aborted",
+        Reason::Unavailable => "unavailable",
+        Reason::ServiceFault => "service-fault",
+        Reason::NotAnOperation => "not-an-operation",
+        Reason::TooLarge => "too-large",
+    }
+}
+
 /// JSON text, written without the white space between its tokens.
-pub(crate) struct Json<'a>(pub &'a str);
+struct Json<'a>(&'a str);
 
 impl Serialize for Json<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
