@@ -116,11 +116,6 @@ impl Policy {
             },
         }
     }
-
-    /// Whether an operator named the one origin that may be reached.
-    pub fn has_endpoint(&self) -> bool {
-        matches!(self.destination, Destination::Endpoint { .. })
-    }
 }
 
 const ENDPOINT: &str = "OPERATIONS_ENDPOINT";
