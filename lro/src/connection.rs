@@ -2,16 +2,19 @@
 //! credential, which stays in the host, and TLS.
 
 use std::env::{self, VarError};
+use std::ffi::OsString;
+use std::fs::DirBuilder;
 use std::num::NonZeroU32;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use operations_host::{
-    Access, Block, Call, ClientIdentity, ConnectionsConfig, Host, HostConfig, Instances,
-    LoadedBlock, Manifest, Pem, Proxy,
+    Access, Block, Call, CallError, ClientIdentity, ConnectionsConfig, Host, HostConfig, Instances,
+    LoadedBlock, Manifest, Pem, Proxy, Reason,
 };
 
-use crate::{Stop, causes};
+use crate::exit::{ExitError, with_causes};
+use crate::pasted;
 
 /// Each flag sets the variable that its help names; without it the variable itself counts.
 #[derive(Args, Default)]
@@ -29,36 +32,59 @@ pub struct Connection {
     #[arg(long, value_name = "DOMAIN", help_heading = "Connection")]
     universe_domain: Option<String>,
     /// Deadline of a call in milliseconds, retries included, 1 to 600000 (OPERATIONS_TIMEOUT_MS)
-    #[arg(long, value_name = "MS", help_heading = "Connection")]
-    timeout_ms: Option<String>,
+    #[arg(
+        long,
+        value_name = "MS",
+        value_parser = clap::value_parser!(u32).range(1..=600_000),
+        help_heading = "Connection"
+    )]
+    timeout_ms: Option<u32>,
     /// Attempts within the deadline, 1 to 10 (OPERATIONS_MAX_ATTEMPTS)
-    #[arg(long, value_name = "N", help_heading = "Connection")]
-    max_attempts: Option<String>,
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..=10),
+        help_heading = "Connection"
+    )]
+    max_attempts: Option<u32>,
     /// Component to run instead of the one that is built in
     #[arg(long, value_name = "PATH", help_heading = "Connection")]
     block: Option<PathBuf>,
 
+    // A PEM that is pasted for its path begins with hyphens: clap would quote it as an argument that it does not know.
     /// Where the credential comes from: adc (application default credentials), metadata (the machine's
     /// service account), or a credentials file of Google's
-    #[arg(long, value_name = "adc|metadata|FILE", help_heading = "Access")]
+    #[arg(
+        long,
+        value_name = "adc|metadata|FILE",
+        help_heading = "Access",
+        allow_hyphen_values = true
+    )]
     credentials: Option<String>,
     /// Environment variable that holds an access token made elsewhere [default: GOOGLE_OAUTH_ACCESS_TOKEN]
     #[arg(
         long,
         value_name = "VAR",
         help_heading = "Access",
+        allow_hyphen_values = true,
         conflicts_with = "credentials"
     )]
     access_token_env: Option<String>,
 
     /// CA certificates to trust besides the platform's, as PEM; can be given several times
-    #[arg(long, value_name = "FILE", help_heading = "TLS")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        help_heading = "TLS",
+        allow_hyphen_values = true
+    )]
     ca: Vec<PathBuf>,
     /// Certificate for endpoints that ask for one (mTLS), as PEM, followed by its chain
     #[arg(
         long,
         value_name = "FILE",
         help_heading = "TLS",
+        allow_hyphen_values = true,
         requires = "client_key"
     )]
     client_cert: Option<PathBuf>,
@@ -67,6 +93,7 @@ pub struct Connection {
         long,
         value_name = "FILE",
         help_heading = "TLS",
+        allow_hyphen_values = true,
         requires = "client_cert"
     )]
     client_key: Option<PathBuf>,
@@ -76,7 +103,7 @@ pub struct Connection {
 const TOKEN: &str = "GOOGLE_OAUTH_ACCESS_TOKEN";
 const API_KEY: &str = "GOOGLE_API_KEY";
 
-/// After how many calls an instance makes place for a new one.
+/// After how many calls a new instance replaces one.
 const CALLS_PER_INSTANCE: NonZeroU32 = NonZeroU32::new(1000).unwrap();
 
 impl Connection {
@@ -90,14 +117,14 @@ impl Connection {
     }
 
     /// Loads the block, for so many calls at a time.
-    pub fn load(&self, calls_in_flight: NonZeroU32) -> Result<LoadedBlock, Stop> {
+    pub fn load(&self, calls_in_flight: NonZeroU32) -> Result<LoadedBlock, ExitError> {
         let block = match &self.block {
             None => Block::builtin(),
             Some(path) => match std::fs::read(path) {
                 Ok(component) => Block::new(component, Manifest::builtin()),
                 Err(error) => {
-                    return Err(Stop::usage(format!(
-                        "the block {} cannot be read: {error}",
+                    return Err(ExitError::usage(format!(
+                        "cannot read the block {}: {error}",
                         path.display()
                     )));
                 }
@@ -113,124 +140,170 @@ impl Connection {
             access: self.access()?,
             ..HostConfig::default()
         };
-        let host = Host::with(config).map_err(|error| Stop::usage(causes(&error)))?;
+        let host = Host::with(config).map_err(|error| ExitError::usage(with_causes(&error)))?;
         host.load(&block)
-            .map_err(|error| Stop::usage(causes(&error)))
+            .map_err(|error| ExitError::usage(with_causes(&error)))
     }
 
-    fn connections(&self) -> Result<ConnectionsConfig, Stop> {
-        let unfit = |error: operations_host::ConnectionsError| Stop::usage(causes(&error));
-        let read = |file: &PathBuf| Pem::read(file).map_err(unfit);
+    fn connections(&self) -> Result<ConnectionsConfig, ExitError> {
+        let unfit =
+            |error: operations_host::ConnectionsError| ExitError::usage(with_causes(&error));
+        let read = |option: &str, file: &PathBuf| {
+            Pem::read(pasted::path(option, file.as_os_str())?).map_err(unfit)
+        };
         let client_identity = match (&self.client_cert, &self.client_key) {
             (Some(chain), Some(key)) => Some(ClientIdentity {
-                chain: read(chain)?,
-                key: read(key)?,
+                chain: read("--client-cert", chain)?,
+                key: read("--client-key", key)?,
             }),
             _ => None,
         };
+        let extra_ca = self.ca.iter().map(|file| read("--ca", file));
         Ok(ConnectionsConfig {
-            extra_ca: self.ca.iter().map(read).collect::<Result<_, _>>()?,
+            extra_ca: extra_ca.collect::<Result<_, _>>()?,
             client_identity,
             proxy: Proxy::from_env().map(Into::into),
             ..ConnectionsConfig::default()
         })
     }
 
-    fn access(&self) -> Result<Access, Stop> {
-        let is_set = |variable: &str| env::var_os(variable).is_some_and(|value| !value.is_empty());
+    /// Where the credential comes from: what was typed, else the token of the environment.
+    fn access(&self) -> Result<Access, ExitError> {
         // The block adds it where its call has one.
         let quota_project = self.quota_project.as_deref();
-        let (access, source) = match (&self.credentials, &self.access_token_env) {
-            (Some(source), _) => (
-                match source.as_str() {
-                    "adc" => Access::application_default(quota_project),
-                    "metadata" => Access::metadata_server(quota_project),
-                    file => Access::from_credentials_file(Path::new(file), quota_project),
-                },
-                "--credentials".to_owned(),
-            ),
-            (None, Some(variable)) => (Access::from_env(variable), variable.clone()),
-            (None, None) if is_set(TOKEN) => (Access::from_env(TOKEN), TOKEN.to_owned()),
-            (None, None) => return Ok(Access::none()),
+        let access = match (&self.credentials, &self.access_token_env) {
+            (Some(source), _) => match source.as_str() {
+                "adc" => {
+                    if let Some(file) = exported("GOOGLE_APPLICATION_CREDENTIALS") {
+                        pasted::path("GOOGLE_APPLICATION_CREDENTIALS", &file)?;
+                    }
+                    Access::application_default(quota_project)
+                }
+                "metadata" => Access::metadata_server(quota_project),
+                file => {
+                    let file = pasted::path("--credentials", file.as_ref())?;
+                    Access::from_credentials_file(file, quota_project)
+                }
+            },
+            (None, Some(variable)) => {
+                Access::from_env(pasted::variable("--access-token-env", variable)?)
+            }
+            (None, None) if exported(TOKEN).is_none() => return Ok(Access::none()),
+            (None, None) if exported(API_KEY).is_some() => {
+                return Err(ExitError::usage(format!(
+                    "{API_KEY} and {TOKEN} are both set, and a request has one credential: unset one"
+                )));
+            }
+            (None, None) => Access::from_env(TOKEN),
         };
-        if is_set(API_KEY) {
-            return Err(Stop::usage(format!(
-                "{API_KEY} and {source} are both set, and a request has one credential: unset one"
-            )));
-        }
-        access.map_err(|error| Stop::usage(causes(&error)))
+        access.map_err(|error| ExitError::usage(with_causes(&error)))
     }
 
-    /// Asks for a token before the first call, where the host has a credential: a source that is down is
+    /// Whether a flag says where the credential comes from. It wins over all that is exported.
+    fn names_a_credential(&self) -> bool {
+        self.credentials.is_some() || self.access_token_env.is_some()
+    }
+
+    /// Asks for a token before the first call, where the host has a credential: so a source that is down is
     /// known at once.
-    pub async fn check_access(&self, block: &LoadedBlock) -> Result<(), Stop> {
+    pub async fn check_access(&self, block: &LoadedBlock) -> Result<(), ExitError> {
         let service = self.setting("OPERATIONS_SERVICE")?.unwrap_or_default();
         let service = service.split('/').next().unwrap_or_default();
         block.check_access(service).await.map_err(|error| {
-            let message = causes(&error);
+            let message = with_causes(&error);
             match error.is_transient() {
-                true => Stop::transient(message),
-                false => Stop::permanent(message),
+                true => ExitError::transient(message),
+                false => ExitError::permanent(message),
             }
         })
     }
 
     /// A call for `name`, with the settings of the flags, else of the environment.
-    pub fn call(&self, manifest: &Manifest, name: &str) -> Result<Call, Stop> {
+    pub fn call(&self, manifest: &Manifest, name: &str) -> Result<Call, ExitError> {
         let mut call = Call::new(name);
         for setting in &manifest.settings {
-            if setting.variable == TOKEN {
+            let variable = setting.variable.as_str();
+            if variable == TOKEN || (variable == API_KEY && self.names_a_credential()) {
                 continue;
             }
-            if let Some(value) = self.setting(&setting.variable)? {
-                call = call.setting(&setting.variable, value);
+            if let Some(value) = self.setting(variable)? {
+                call = call.setting(variable, value);
             }
         }
         Ok(call)
     }
 
     /// The value of a setting.
-    fn setting(&self, variable: &str) -> Result<Option<String>, Stop> {
-        if let Some(value) = self.flag(variable) {
-            return Ok(Some(value.clone()));
+    fn setting(&self, variable: &str) -> Result<Option<String>, ExitError> {
+        if let Some((_, value)) = self.flag(variable) {
+            return Ok(Some(value));
         }
         match env::var(variable) {
             Ok(value) => Ok(Some(value)),
             Err(VarError::NotPresent) => Ok(None),
-            Err(VarError::NotUnicode(_)) => Err(Stop::usage(format!(
+            Err(VarError::NotUnicode(_)) => Err(ExitError::usage(format!(
                 "{variable} in the environment is not UTF-8"
             ))),
         }
     }
 
-    fn flag(&self, variable: &str) -> Option<&String> {
+    /// The flag that sets this variable, with its value, if it was typed.
+    fn flag(&self, variable: &str) -> Option<(&'static str, String)> {
+        let number = |value: u32| value.to_string();
         match variable {
-            "OPERATIONS_SERVICE" => self.service.as_ref(),
-            "OPERATIONS_ENDPOINT" => self.endpoint.as_ref(),
-            "GOOGLE_CLOUD_QUOTA_PROJECT" => self.quota_project.as_ref(),
-            "GOOGLE_CLOUD_UNIVERSE_DOMAIN" => self.universe_domain.as_ref(),
-            "OPERATIONS_TIMEOUT_MS" => self.timeout_ms.as_ref(),
-            "OPERATIONS_MAX_ATTEMPTS" => self.max_attempts.as_ref(),
-            // Secrets are never arguments, which every process of the machine can read.
+            "OPERATIONS_SERVICE" => Some("--service").zip(self.service.clone()),
+            "OPERATIONS_ENDPOINT" => Some("--endpoint").zip(self.endpoint.clone()),
+            "OPERATIONS_TIMEOUT_MS" => Some("--timeout-ms").zip(self.timeout_ms.map(number)),
+            "OPERATIONS_MAX_ATTEMPTS" => Some("--max-attempts").zip(self.max_attempts.map(number)),
+            "GOOGLE_CLOUD_QUOTA_PROJECT" => Some("--quota-project").zip(self.quota_project.clone()),
+            "GOOGLE_CLOUD_UNIVERSE_DOMAIN" => {
+                Some("--universe-domain").zip(self.universe_domain.clone())
+            }
             _ => None,
+        }
+    }
+
+    /// Whether a setting is refused that a flag gave: a mistake of usage. The block names it by its variable; then
+    /// the message names the flag, which is what was typed.
+    pub fn is_misused(&self, error: &mut CallError) -> bool {
+        let CallError::Permanent(failure) = error else {
+            return false;
+        };
+        let variable = failure.message.split(' ').next().unwrap_or_default();
+        match (failure.reason, self.flag(variable)) {
+            (Reason::InvalidSetting, Some((flag, _))) => {
+                failure.message.replace_range(..variable.len(), flag);
+                true
+            }
+            _ => false,
         }
     }
 }
 
-/// Where compiled blocks are kept between commands (XDG Base Directory Specification); nowhere where no
-/// such folder can be made, and then each command compiles the block anew.
+/// A variable of the environment, if it is set: an empty one is unset.
+fn exported(variable: &str) -> Option<OsString> {
+    env::var_os(variable).filter(|value| !value.is_empty())
+}
+
+/// Where compiled blocks are kept between commands (XDG Base Directory Specification); nowhere if no such
+/// folder can be made, and then each command compiles the block anew.
 fn cache_folder() -> Option<PathBuf> {
     let set = |variable| {
-        env::var_os(variable)
+        exported(variable)
             .map(PathBuf::from)
             .filter(|path| path.is_absolute())
     };
     let caches = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")))?;
     let folder = caches.join("lro");
-    match std::fs::create_dir_all(&folder) {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    // What is in it is run: others must not write it, whatever the umask is.
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    match builder.create(&folder) {
         Ok(()) => Some(folder),
         Err(error) => {
-            tracing::warn!(folder = %folder.display(), %error, "compiled blocks cannot be kept");
+            tracing::debug!(folder = %folder.display(), %error, "compiled blocks are not kept");
             None
         }
     }

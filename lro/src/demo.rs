@@ -1,22 +1,23 @@
 //! `lro demo`: emulator and block in one process.
 
+use std::cell::RefCell;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
-use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use indicatif::MultiProgress;
 use operations_emulator::{self as emulator, Emulator};
-use operations_host::{Call, Outputs};
-use tokio::time::Instant;
+use operations_host::{Backoff, Call, NotDone, Outputs};
+use tokio::time::{Instant, sleep};
 
+use crate::bars::{Bars, DRAWN_EVERY};
 use crate::connection::Connection;
-use crate::polling::{self, NotDone};
+use crate::exit::{ExitCode, ExitError, with_causes};
 use crate::print::{self, Format};
-use crate::{Stop, causes};
+use crate::progress::Progress;
+use crate::terminal;
 
-/// Poll one operation of each of three services until they end, with no account and no network
+/// Wait for one operation of each of three services, with no account and no network
 ///
 /// One succeeds, one fails, and one is a zero-touch batch that ends with a failed device.
 #[derive(Args)]
@@ -27,44 +28,62 @@ const DEADLINE: Duration = Duration::from_secs(60);
 
 impl Demo {
     /// Prints the outputs of each operation, once done.
-    pub async fn run(self) -> Result<ExitCode, Stop> {
+    pub async fn run(self) -> Result<ExitCode, ExitError> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let running = Emulator::builtin().bind(address).await;
-        let running = running
-            .map_err(|error| Stop::permanent(format!("cannot listen on {address}: {error}")))?;
+        let running = Emulator::builtin().bind(address).await.map_err(|error| {
+            ExitError::permanent(format!("cannot listen on {address}: {error}"))
+        })?;
         let services = emulator::builtin_names();
         print::line(
             "An emulator plays three services on loopback; the block asks until each operation is done.",
         )?;
 
         let block = Connection::to(services[0].0, running.endpoint()).load(NonZeroU32::MIN)?;
-        let bars = MultiProgress::new();
-        let deadline = Instant::now() + DEADLINE;
-        let waits = services.map(|(service, name)| {
+        let names = services.map(|(_, name)| name.to_owned());
+        let bars = RefCell::new(Bars::on_terminal(names.len(), &names));
+        let deadline = Some(Instant::now() + DEADLINE);
+        let wait = async |number: usize| {
+            let (service, name) = services[number];
             let call = Call::new(name)
                 .setting("OPERATIONS_SERVICE", service)
                 .setting("OPERATIONS_ENDPOINT", running.endpoint());
-            let bar = bars.add(polling::bar(name));
-            let block = &block;
-            async move {
-                let ended = polling::until_done(block, &call, deadline, &bar).await;
-                bar.finish_and_clear();
-                ended
+            let on_call = |result: &_| {
+                if let Some(bars) = bars.borrow_mut().as_mut() {
+                    bars.goes_on(number, &Progress::from(result));
+                }
+            };
+            let backoff = Backoff::default();
+            block.until_done(&call, backoff, deadline, on_call).await
+        };
+        let draw = async {
+            loop {
+                if let Some(bars) = bars.borrow_mut().as_mut() {
+                    terminal::to_standard_error(&bars.draw(""));
+                }
+                sleep(DRAWN_EVERY).await;
             }
-        });
-        let [first, second, third] = waits;
-        let (first, second, third) = tokio::join!(first, second, third);
+        };
+        let waits = async { tokio::join!(wait(0), wait(1), wait(2)) };
+        let (first, second, third) = tokio::select! {
+            ended = waits => ended,
+            () = draw => unreachable!("it draws for ever"),
+        };
+        if let Some(bars) = bars.borrow_mut().as_mut() {
+            terminal::to_standard_error(&bars.erase());
+        }
         for ((service, _), ended) in services.into_iter().zip([first, second, third]) {
             let outputs = ended.map_err(|not_done| match not_done {
-                NotDone::Failed(error) | NotDone::Deadline(Some(error)) => {
-                    Stop::permanent(causes(&error))
+                NotDone::Failed(error) | NotDone::Deadline { last: Some(error) } => {
+                    ExitError::permanent(with_causes(&error))
                 }
-                NotDone::Deadline(None) => Stop::permanent("an operation of the demo did not end"),
+                NotDone::Deadline { last: None } => {
+                    ExitError::permanent("an operation of the demo did not finish")
+                }
             })?;
             print::line(&format!("\n{service}: {}", headline(&outputs)))?;
-            print::outputs(block.manifest(), &outputs, Format::Table)?;
+            print::line(&print::outputs(block.manifest(), &outputs, Format::Table))?;
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(ExitCode::Success)
     }
 }
 

@@ -2,12 +2,14 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use clap::Args;
 use operations_emulator::{self as emulator, Emulator};
 
-use crate::{Stop, print};
+use crate::exit::{ExitCode, ExitError};
+use crate::print;
+use crate::signals::Interrupted;
+use crate::terminal;
 
 /// Serve operations on loopback, to try the block with no account
 ///
@@ -24,11 +26,13 @@ pub struct Emulate {
 }
 
 impl Emulate {
-    /// Serves until Ctrl-C.
-    pub async fn run(self) -> Result<ExitCode, Stop> {
+    /// Serves until Ctrl-C or SIGTERM.
+    pub async fn run(self) -> Result<ExitCode, ExitError> {
         let emulator = match &self.from {
             None => Emulator::builtin(),
-            Some(dir) => Emulator::from_dir(dir).map_err(|error| Stop::usage(error.to_string()))?,
+            Some(dir) => {
+                Emulator::from_dir(dir).map_err(|error| ExitError::usage(error.to_string()))?
+            }
         };
         let served: Vec<(Option<&str>, String)> = match self.from {
             None => emulator::builtin_names()
@@ -41,7 +45,7 @@ impl Emulate {
         };
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
         let running = emulator.bind(address).await.map_err(|error| {
-            Stop::usage(format!(
+            ExitError::usage(format!(
                 "cannot listen on {address}: {error}; choose another --port, or 0"
             ))
         })?;
@@ -60,20 +64,13 @@ impl Emulate {
                 quoted(name)
             ))?;
         }
-        running
-            .serve_until(async {
-                // Where Ctrl-C cannot be heard, the process ends by whatever ends it.
-                if tokio::signal::ctrl_c().await.is_err() {
-                    std::future::pending::<()>().await;
-                }
-            })
-            .await;
-        Ok(ExitCode::SUCCESS)
+        let mut interrupted = Interrupted::listen();
+        running.serve_until(interrupted.wait()).await;
+        Ok(ExitCode::Success)
     }
 }
 
-/// A name as a shell takes it for one word. Control characters, which could act on the terminal, are
-/// shown as `?`.
+/// A name as a shell takes it for one word. What could act on the terminal is shown as `?`.
 fn quoted(name: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./~:@%+,=".contains(c);
     if name.chars().all(plain) {
@@ -81,7 +78,7 @@ fn quoted(name: &str) -> String {
     }
     let shown: String = name
         .chars()
-        .map(|c| if c.is_control() { '?' } else { c })
+        .map(|c| if terminal::is_invisible(c) { '?' } else { c })
         .collect();
     format!("'{}'", shown.replace('\'', r"'\''"))
 }
@@ -100,6 +97,9 @@ mod tests {
             quoted("operations/it's; rm x"),
             r"'operations/it'\''s; rm x'"
         );
-        assert_eq!(quoted("operations/\u{1b}[31m"), "'operations/?[31m'");
+        assert_eq!(
+            quoted("operations/\u{1b}[31m\u{202e}"),
+            "'operations/?[31m?'"
+        );
     }
 }

@@ -1,13 +1,13 @@
 //! `lro get`: one call.
 
 use std::num::NonZeroU32;
-use std::process::ExitCode;
 
 use clap::Args;
 
-use crate::Stop;
 use crate::connection::Connection;
+use crate::exit::{ExitCode, ExitError};
 use crate::print::{self, Format};
+use crate::terminal;
 
 /// Get the latest state of one operation
 #[derive(Args)]
@@ -26,17 +26,21 @@ pub struct Get {
 
 impl Get {
     /// Calls the block once and prints the eleven outputs.
-    pub async fn run(self) -> Result<ExitCode, Stop> {
+    pub async fn run(self) -> Result<ExitCode, ExitError> {
         let block = self.connection.load(NonZeroU32::MIN)?;
         let call = self.connection.call(block.manifest(), &self.name)?;
         match block.call(&call).await {
             Ok(outputs) => {
-                print::outputs(block.manifest(), &outputs, self.output)?;
-                Ok(ExitCode::SUCCESS)
+                print::line(&print::outputs(block.manifest(), &outputs, self.output))?;
+                Ok(ExitCode::Success)
             }
-            Err(error) => {
-                print::failure(&self.name, &error, self.output);
-                Ok(print::exit_code(&error))
+            Err(mut error) => {
+                let code = match self.connection.is_misused(&mut error) {
+                    true => ExitCode::Usage,
+                    false => ExitCode::from(&error),
+                };
+                terminal::error_line(&print::failure(&self.name, &error, self.output));
+                Ok(code)
             }
         }
     }

@@ -1,5 +1,5 @@
-//! What `-v` shows: each request with its answer, and each call with its end. It holds no credential, no
-//! name and nothing of an answer.
+//! What `-v` shows: each request with its answer, and how each call ended. It holds no credential, no name and
+//! nothing of an answer.
 
 use std::io::{self, IsTerminal};
 
@@ -14,7 +14,7 @@ pub fn start(verbose: bool) {
         true => Level::DEBUG,
         false => Level::WARN,
     };
-    // Of no other crate: what they log has not been looked through for secrets.
+    // Of no other crate: nobody has checked what they log for secrets.
     let ours = Targets::new()
         .with_target("operations_host", level)
         .with_target("lro", level);

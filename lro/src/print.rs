@@ -1,7 +1,6 @@
 //! What a person or a program reads: outputs on standard output, failures on standard error.
 
-use std::io::{self, Write};
-use std::process::ExitCode;
+use std::io::{self, IsTerminal, Write};
 
 use clap::ValueEnum;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
@@ -10,12 +9,13 @@ use operations_host::{
     CallError, Manifest, Member, Outputs, Value, compact, failure_json, outputs_json, variables,
 };
 
-use crate::{EX_TEMPFAIL, Stop};
+use crate::exit::ExitError;
+use crate::terminal::visible;
 
 /// How to print.
-#[derive(Clone, Copy, Default, PartialEq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, ValueEnum)]
 pub enum Format {
-    /// For people: a table of the variables
+    /// For people: a table of the variables; of a long value the beginning
     #[default]
     Table,
     /// For programs: one JSON object on one line
@@ -25,23 +25,78 @@ pub enum Format {
 /// The width of a table that goes to a file or a pipe.
 const WIDTH: u16 = 100;
 
-/// Prints the output variables of one operation.
-pub fn outputs(manifest: &Manifest, outputs: &Outputs, format: Format) -> Result<(), Stop> {
-    let text = match format {
-        Format::Json => outputs_json(manifest, outputs),
-        Format::Table => outputs_table(manifest, outputs).to_string(),
-    };
-    line(&text)
+/// What a cell of a table shows at most: laying out a long word takes time that grows with its square.
+const CELL_CHARS: usize = 4_000;
+const CELL_LINES: usize = 100;
+
+/// The output variables of one operation, as standard output gets them.
+pub fn outputs(manifest: &Manifest, outputs: &Outputs, format: Format) -> String {
+    match format {
+        Format::Json => json(outputs_json(manifest, outputs), &io::stdout()),
+        Format::Table => {
+            let mut table = table(["variable", "value"]);
+            for (variable, value) in variables(manifest, outputs) {
+                table.add_row([variable.to_owned(), cell(value)]);
+            }
+            table.to_string()
+        }
+    }
 }
 
-/// Prints a line of results. A reader that went away, such as `head`, is no failure of ours.
-pub fn line(text: &str) -> Result<(), Stop> {
-    match writeln!(io::stdout().lock(), "{text}") {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Stop::permanent(format!(
-            "standard output cannot be written: {error}"
-        ))),
+/// Why there are no outputs for `name`, as standard error gets it.
+pub fn failure(name: &str, error: &CallError, format: Format) -> String {
+    match format {
+        Format::Json => {
+            let name = serde_json::Value::from(name);
+            let failure = failure_json(error);
+            json(
+                format!("{{\"name\":{name},{}", &failure[1..]),
+                &io::stderr(),
+            )
+        }
+        Format::Table => {
+            let what_it_means = match error {
+                CallError::Permanent(_) => {
+                    "permanent: asking again cannot help until the name, a setting or the access changes"
+                }
+                error if error.is_transient() => "transient: asking again later may help",
+                CallError::Overran | CallError::Aborted(_) => "the block gave no answer",
+                _ => "nothing was asked",
+            };
+            format!(
+                "error: {}\n       {what_it_means}",
+                visible(&error.to_string())
+            )
+        }
+    }
+}
+
+/// JSON for this stream: byte for byte, but on a terminal with escapes for what it would obey.
+fn json(json: String, stream: &impl IsTerminal) -> String {
+    match stream.is_terminal() {
+        true => visible(&json).into_owned(),
+        false => json,
+    }
+}
+
+/// Prints a line of results. A reader that went away, such as `head`, is not a failure of ours.
+pub fn line(text: &str) -> Result<(), ExitError> {
+    match to_standard_output(&format!("{text}\n")) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(unwritable(error)),
         _ => Ok(()),
     }
+}
+
+/// Writes all of this to standard output.
+pub fn to_standard_output(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+/// Says that standard output could not be written.
+pub fn unwritable(error: io::Error) -> ExitError {
+    ExitError::permanent(format!("cannot write standard output: {error}"))
 }
 
 /// A table that fits the terminal, or [`WIDTH`] where there is none.
@@ -57,86 +112,104 @@ pub fn table<const N: usize>(header: [&str; N]) -> Table {
     table
 }
 
-fn outputs_table(manifest: &Manifest, outputs: &Outputs) -> Table {
-    let mut table = table(["variable", "value"]);
-    for (variable, value) in variables(manifest, outputs) {
-        table.add_row([variable.to_owned(), cell(value)]);
-    }
-    table
-}
-
 fn cell(value: Value) -> String {
     let absent = || "null".to_owned();
-    let shown = |text: &str| text.replace(char::is_control, " ");
     match value {
         Value::Bool(value) => value.to_string(),
         Value::Integer(value) => value.map_or_else(absent, |value| value.to_string()),
-        Value::Text(value) => value.map_or_else(absent, shown),
-        Value::Json(value) => value.map_or_else(absent, |value| shown(&compact(value))),
-        Value::JsonList([]) => "[]".to_owned(),
-        Value::JsonList(values) => numbered(values.iter().map(|value| shown(&compact(value)))),
-        Value::Members(members) => {
-            members.map_or_else(absent, |members| shown_members(members, shown))
+        Value::Text(value) => value.map_or_else(absent, |value| lines([value.to_owned()])),
+        Value::Json(value) => value.map_or_else(absent, |value| lines([compact(value)])),
+        Value::JsonList([]) | Value::MembersList([]) => "[]".to_owned(),
+        Value::JsonList(values) => {
+            let values = values.iter().enumerate();
+            lines(values.map(|(at, value)| format!("[{at}] {}", compact(value))))
         }
-        Value::MembersList([]) => "[]".to_owned(),
+        Value::Members(None) => absent(),
+        Value::Members(Some([])) => "{}".to_owned(),
+        Value::Members(Some(members)) => lines(members.iter().map(member)),
         Value::MembersList(list) => {
-            numbered(list.iter().map(|members| shown_members(members, shown)))
+            let items = list.iter().enumerate().flat_map(|(at, members)| {
+                let first = match members.is_empty() {
+                    true => Some(format!("[{at}] {{}}")),
+                    false => None,
+                };
+                let members = members.iter().enumerate();
+                first
+                    .into_iter()
+                    .chain(members.map(move |(number, each)| match number {
+                        0 => format!("[{at}] {}", member(each)),
+                        _ => member(each),
+                    }))
+            });
+            lines(items)
         }
     }
 }
 
-fn shown_members(members: &[Member], shown: impl Fn(&str) -> String) -> String {
-    if members.is_empty() {
-        return "{}".to_owned();
+fn member(member: &Member) -> String {
+    format!("{}: {}", member.key, compact(&member.value))
+}
+
+/// The lines of a cell, as many and as much of them as a table shows.
+fn lines(items: impl IntoIterator<Item = String>) -> String {
+    let mut cell = String::new();
+    let mut chars = CELL_CHARS;
+    let mut items = items.into_iter();
+    for item in items.by_ref().take(CELL_LINES) {
+        if !cell.is_empty() {
+            cell.push('\n');
+        }
+        let mut rest = item.chars();
+        let shown: String = rest.by_ref().take(chars).collect();
+        chars -= shown.chars().count();
+        cell.push_str(&visible(&shown.replace(['\n', '\r', '\t'], " ")));
+        if rest.next().is_some() || chars == 0 {
+            return cell + CUT;
+        }
     }
-    let lines = members
-        .iter()
-        .map(|member| shown(&format!("{}: {}", member.key, compact(&member.value))));
-    lines.collect::<Vec<_>>().join("\n")
-}
-
-fn numbered(items: impl Iterator<Item = String>) -> String {
-    items
-        .enumerate()
-        .map(|(at, item)| format!("[{at}] {item}"))
-        .collect::<Vec<_>>()
-        .join("\n")
-}
-
-/// Prints a line for a person, or a program's, to read. Where standard error cannot be written, the exit
-/// code has to do.
-pub fn error_line(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "{text}");
-}
-
-/// Prints why there are no outputs for `name`.
-pub fn failure(name: &str, error: &CallError, format: Format) {
-    match format {
-        Format::Json => {
-            let name = serde_json::Value::from(name);
-            error_line(&format!("{{\"name\":{name},{}", &failure_json(error)[1..]));
-        }
-        Format::Table => {
-            let what_it_means = match error {
-                CallError::Permanent(_) => {
-                    "permanent: asking again cannot help until the name, a setting or the access changes"
-                }
-                CallError::Transient(_) => "transient: asking again later may help",
-                CallError::Access(error) if error.is_transient() => {
-                    "transient: asking again later may help"
-                }
-                CallError::Overran | CallError::Aborted(_) => "the block gave no answer",
-                _ => "nothing was asked",
-            };
-            error_line(&format!("error: {error}\n       {what_it_means}"));
-        }
+    match items.next() {
+        Some(_) => cell + CUT,
+        None => cell,
     }
 }
 
-/// The exit code of a call that failed.
-pub fn exit_code(error: &CallError) -> ExitCode {
-    match error {
-        error if error.is_transient() => ExitCode::from(EX_TEMPFAIL),
-        _ => ExitCode::from(1),
+/// Where a cell shows only the beginning.
+const CUT: &str = " …\n(cut: --output json shows all)";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_shows_the_beginning_of_a_long_value_and_the_first_of_many_members() {
+        let long = lines(["x".repeat(CELL_CHARS + 1)]);
+        assert_eq!(long, format!("{}{CUT}", "x".repeat(CELL_CHARS)));
+        let whole = "é".repeat(CELL_CHARS - 1);
+        assert_eq!(lines([whole.clone()]), whole);
+
+        let many = lines((0..20_000).map(|number| number.to_string()));
+        assert_eq!(many.lines().count(), CELL_LINES + 1);
+        assert!(many.ends_with(&format!("\n99{CUT}")), "{many}");
+        let all = lines((0..CELL_LINES).map(|number| number.to_string()));
+        assert!(all.ends_with("\n99"), "{all}");
+    }
+
+    #[test]
+    fn a_cell_does_not_act_on_the_terminal() {
+        let cell = lines(["a\u{1b}[31m\u{202e}b\nc".to_owned()]);
+        assert_eq!(cell, r"a\u001b[31m\u202eb c");
+    }
+
+    #[test]
+    fn each_object_of_a_list_begins_with_its_number() {
+        let member = |key: &str| Member {
+            key: key.into(),
+            value: "1".into(),
+        };
+        let list = [vec![member("a"), member("b")], vec![], vec![member("c")]];
+        assert_eq!(
+            cell(Value::MembersList(&list)),
+            "[0] a: 1\nb: 1\n[1] {}\n[2] c: 1"
+        );
     }
 }

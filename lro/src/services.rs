@@ -1,12 +1,11 @@
 //! `lro services`: what the catalogue has.
 
-use std::process::ExitCode;
-
 use clap::Args;
 use comfy_table::{ContentArrangement, Table};
 use operations_host::{Manifest, ServiceOption};
+use serde::Serialize;
 
-use crate::Stop;
+use crate::exit::{ExitCode, ExitError};
 use crate::print::{self, Format};
 
 /// List the services whose operations can be read: versions, name patterns, scopes
@@ -19,30 +18,49 @@ pub struct Services {
     output: Format,
 }
 
+/// A service, as `--output json` prints it.
+#[derive(Serialize)]
+struct Service<'a> {
+    service: &'a str,
+    title: &'a str,
+    versions: &'a [String],
+    names: &'a [String],
+    scopes: &'a [String],
+    hosts: &'a [String],
+}
+
 impl Services {
     /// Prints the services of the manifest, sorted by name.
-    pub fn run(self) -> Result<ExitCode, Stop> {
+    pub fn run(self) -> Result<ExitCode, ExitError> {
         let manifest = Manifest::builtin();
         let filter = self.filter.unwrap_or_default().to_lowercase();
-        let found: Vec<&ServiceOption> = manifest
+        let found: Vec<Service> = manifest
             .services()
             .filter(|service| contains(service, &filter))
+            .map(|service| Service {
+                service: &service.value,
+                title: &service.label,
+                versions: &service.versions,
+                names: &service.names,
+                scopes: &service.scopes,
+                hosts: &service.hosts,
+            })
             .collect();
         if found.is_empty() {
-            return Err(Stop::permanent(format!(
+            return Err(ExitError::permanent(format!(
                 "no service contains {filter:?}; without a filter all are listed"
             )));
         }
         match self.output {
             Format::Json => {
                 for service in found {
-                    let line = serde_json::to_string(service);
-                    print::line(&line.map_err(|error| Stop::permanent(error.to_string()))?)?;
+                    let line = serde_json::to_string(&service);
+                    print::line(&line.map_err(|error| ExitError::permanent(error.to_string()))?)?;
                 }
             }
             Format::Table => print::line(&table(&found).to_string())?,
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(ExitCode::Success)
     }
 }
 
@@ -51,7 +69,7 @@ fn contains(service: &ServiceOption, filter: &str) -> bool {
     has(&service.value) || has(&service.label) || service.names.iter().any(has)
 }
 
-fn table(services: &[&ServiceOption]) -> Table {
+fn table(services: &[Service]) -> Table {
     let mut table = print::table(["service", "versions", "names", "scopes"]);
     if !table.is_tty() {
         // A host name that is broken over two lines is found by no `grep`.
@@ -68,7 +86,7 @@ fn table(services: &[&ServiceOption]) -> Table {
             })
             .collect();
         table.add_row([
-            format!("{}\n{}", service.value, service.label),
+            format!("{}\n{}", service.service, service.title),
             service.versions.join("\n"),
             service.names.join("\n"),
             scopes.join("\n"),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use operations_emulator::{self as emulator, Emulator};
 use serde_json::Value;
 
-use crate::{lro, run};
+use crate::{ended, lro, run};
 use testing::server::{Server, closed_port, json};
 use testing::tls::Ca;
 use testing::{CANARY, DONE, authorized_user, token_server};
@@ -265,6 +265,109 @@ async fn two_credentials_are_a_usage_error_and_a_key_alone_is_sent() {
         "adc",
     ];
     run(lro(&arguments)).await.with_code(2);
+}
+
+#[tokio::test]
+async fn a_credential_that_is_typed_wins_over_those_that_are_exported() {
+    let (server, tokens) = (Server::always(DONE).await, token_server().await);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("credentials.json");
+    fs::write(&file, authorized_user(&tokens.url("/token")).to_string()).unwrap();
+    let endpoint = server.endpoint();
+    for (typed, sent) in [
+        (
+            ["--credentials", file.to_str().unwrap()],
+            format!("{CANARY}-1"),
+        ),
+        (["--credentials", "adc"], format!("{CANARY}-2")),
+        (["--access-token-env", "MY_TOKEN"], "my-token".to_owned()),
+    ] {
+        let arguments = ["get", "operations/o", "--endpoint", &endpoint];
+        let mut command = lro(&[&arguments[..], &typed].concat());
+        command
+            .env("GOOGLE_API_KEY", "key-canary")
+            .env("GOOGLE_OAUTH_ACCESS_TOKEN", "usual-token")
+            .env("GOOGLE_APPLICATION_CREDENTIALS", &file)
+            .env("MY_TOKEN", "my-token");
+        run(command).await.with_code(0);
+        let asked = server.asked().pop().unwrap();
+        assert_eq!(asked.all("authorization"), [format!("Bearer {sent}")]);
+        assert_eq!(asked.all("x-goog-api-key"), [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn without_a_place_for_the_cache_a_failure_as_json_is_one_object_all_the_same() {
+    let get = |more: &[&str]| {
+        let arguments = ["get", "no-operation", "--output", "json"];
+        let mut command = lro(&[&arguments[..], more].concat());
+        command
+            .env_remove("XDG_CACHE_HOME")
+            .env("HOME", "/dev/null/home");
+        run(command)
+    };
+    let ended = get(&[]).await.with_code(1);
+    let failure: Value = serde_json::from_str(&ended.stderr).unwrap();
+    assert_eq!(failure["reason"], "invalid-name");
+    let verbose = get(&["-v"]).await.with_code(1);
+    assert!(
+        verbose.stderr.contains("compiled blocks are not kept"),
+        "{}",
+        verbose.stderr
+    );
+    let help = run(lro(&["--help"])).await.with_code(0);
+    assert!(help.stdout.contains("~/.cache/lro"), "{}", help.stdout);
+}
+
+#[tokio::test]
+async fn a_setting_that_is_mistyped_is_an_error_of_usage_that_names_its_flag() {
+    for (flag, value) in [
+        ("--timeout-ms", "0"),
+        ("--timeout-ms", "600001"),
+        ("--max-attempts", "11"),
+        ("--max-attempts", "two"),
+        ("--endpoint", "localhost:8080"),
+        ("--universe-domain", "a b"),
+        ("--quota-project", "p q"),
+    ] {
+        for subcommand in ["get", "wait"] {
+            let ended = run(lro(&[subcommand, "operations/o", flag, value]))
+                .await
+                .with_code(2);
+            assert!(ended.stderr.contains(flag), "{}", ended.stderr);
+            assert!(!ended.stderr.contains("OPERATIONS_"), "{}", ended.stderr);
+        }
+    }
+    // The variable is named where the variable was set.
+    let mut command = lro(&["get", "operations/o"]);
+    command.env("OPERATIONS_TIMEOUT_MS", "0");
+    let ended = run(command).await.with_code(1);
+    assert!(
+        ended.stderr.contains("OPERATIONS_TIMEOUT_MS is \"0\""),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[tokio::test]
+async fn of_a_long_value_and_of_many_members_a_table_shows_the_beginning() {
+    let many: String = (0..20_000)
+        .map(|number| format!(r#","k{number}":1"#))
+        .collect();
+    let body = format!(
+        r#"{{"done":true,"response":{{"v":"{}"{many}}}}}"#,
+        "x".repeat(256 * 1024)
+    );
+    let server = Server::start(move |_, _| {
+        let body = body.clone();
+        async move { json(200, body) }
+    })
+    .await;
+    // All of it took minutes to lay out.
+    let get = lro(&["get", "operations/o", "--endpoint", &server.endpoint()]);
+    let table = ended({ get }.spawn().unwrap()).await.with_code(0).stdout;
+    assert_eq!(table.matches("(cut: --output json shows all)").count(), 2);
+    assert!((100..400).contains(&table.lines().count()), "{table}");
 }
 
 #[tokio::test]

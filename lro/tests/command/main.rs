@@ -1,11 +1,17 @@
 //! The command, as a shell runs it.
 
 mod get;
-mod poll;
+mod limits;
 mod secrets;
+mod services;
+mod terminal;
+mod wait;
 
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+
+use testing::PATIENCE;
+use tokio::time::timeout;
 
 /// The command with these arguments, and nothing of this process's environment.
 fn lro(arguments: &[&str]) -> Command {
@@ -55,4 +61,17 @@ impl Ended {
 async fn run(mut command: Command) -> Ended {
     let output = tokio::task::spawn_blocking(move || command.output().unwrap());
     Ended::of(output.await.unwrap())
+}
+
+/// How a command that was started ends, in good time.
+async fn ended(child: Child) -> Ended {
+    let output = tokio::task::spawn_blocking(move || child.wait_with_output().unwrap());
+    Ended::of(timeout(PATIENCE, output).await.unwrap().unwrap())
+}
+
+/// Sends a signal to a command.
+fn signal(child: &Child, signal: &str) {
+    let kill = format!("kill -{signal} {}", child.id());
+    let killed = Command::new("sh").args(["-c", &kill]).status().unwrap();
+    assert!(killed.success());
 }

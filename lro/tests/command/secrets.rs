@@ -1,4 +1,4 @@
-//! The token in what the command prints: nowhere but in `serviceError`, which is the service's own text.
+//! Secrets in what the command prints: none but in `serviceError`, which is the service's own text.
 
 use serde_json::Value;
 
@@ -64,6 +64,54 @@ async fn nor_does_a_connection_that_fails_or_a_name_that_holds_it() {
     }
     for name in [CANARY.to_owned(), format!("operations/{CANARY}")] {
         let ended = get(&name, &resets.endpoint(), "table").await.with_code(1);
+        assert!(!ended.shown().contains(PIECE), "{}", ended.shown());
+    }
+}
+
+#[tokio::test]
+async fn a_secret_in_place_of_its_path_or_variable_is_not_shown() {
+    let json = format!(r#"{{"type":"service_account","private_key":"{CANARY}"}}"#);
+    let pem = format!("-----BEGIN PRIVATE KEY-----\n{CANARY}\n-----END PRIVATE KEY-----\n");
+    let json_advice = "it holds the JSON itself; give its path";
+    let pem_advice = "it holds the PEM itself; give its path";
+    for (arguments, exported, named, advice) in [
+        (
+            &["--credentials", &json][..],
+            "",
+            "--credentials",
+            json_advice,
+        ),
+        (
+            &["--credentials", CANARY],
+            "",
+            "--credentials",
+            "no such file",
+        ),
+        (
+            &["--credentials", "adc"],
+            json.as_str(),
+            "GOOGLE_APPLICATION_CREDENTIALS",
+            json_advice,
+        ),
+        (
+            &["--access-token-env", CANARY],
+            "",
+            "--access-token-env",
+            "give the variable's name",
+        ),
+        (&["--ca", &pem], "", "--ca", pem_advice),
+        (
+            &["--client-cert", "/dev/null", "--client-key", &pem],
+            "",
+            "--client-key",
+            pem_advice,
+        ),
+    ] {
+        let mut command = lro(&[&["-v", "get", "operations/o"], arguments].concat());
+        command.env("GOOGLE_APPLICATION_CREDENTIALS", exported);
+        let ended = run(command).await.with_code(2);
+        assert!(ended.stderr.contains(named), "{}", ended.stderr);
+        assert!(ended.stderr.contains(advice), "{}", ended.stderr);
         assert!(!ended.shown().contains(PIECE), "{}", ended.shown());
     }
 }

@@ -1,4 +1,4 @@
-//! What became of operations, one JSON object a line, and the file that a poll goes on from.
+//! The file of `--out`: the result of each operation, one JSON object a line. The same command resumes from it.
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use operations_host::{CallError, Manifest, Outputs, failure_json, outputs_json};
 use serde::Deserialize;
 
-use crate::Stop;
+use crate::exit::ExitError;
 
 /// How an operation ended.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -17,8 +17,8 @@ pub enum End {
     Succeeded,
     /// It is done, with an error.
     Failed,
-    /// Asking for it failed, and asking again cannot help.
-    NotThere,
+    /// It could not be fetched, and asking again cannot help.
+    NotFetched,
 }
 
 /// The line of an operation that is done: its name as it was asked for, and the eleven outputs.
@@ -28,42 +28,41 @@ pub fn done(name: &str, manifest: &Manifest, outputs: &Outputs) -> String {
     format!("{{\"name\":{name},\"outputs\":{outputs}}}\n")
 }
 
-/// The line of an operation that cannot be had.
-pub fn failed(name: &str, error: &CallError) -> String {
+/// The line of an operation that could not be fetched.
+pub fn not_fetched(name: &str, error: &CallError) -> String {
     let name = serde_json::Value::from(name);
     format!("{{\"name\":{name},\"failure\":{}}}\n", failure_json(error))
 }
 
-/// Where the lines go.
-pub enum Out {
-    /// Standard output.
-    Standard,
-    /// The file of `--out`, which is locked.
-    File(PathBuf, File),
+/// The file, which is locked.
+pub struct Journal {
+    /// As it was named.
+    path: PathBuf,
+    file: File,
 }
 
-impl Out {
-    /// Opens `--out FILE`, and reads what is in it already. A last line that was cut short, by a power cut
-    /// for instance, is taken away: its operation is asked for again.
-    pub fn file(path: &Path) -> Result<(Out, HashMap<String, End>), Stop> {
+impl Journal {
+    /// Opens `--out FILE`, and reads how the operations ended that are in it already. A last line that was cut
+    /// short, by a power cut for instance, is taken away: its operation is asked for again.
+    pub fn open(path: &Path) -> Result<(Journal, HashMap<String, End>), ExitError> {
         let shown = path.display();
         let unusable =
-            |error: io::Error| Stop::usage(format!("{shown} (--out) cannot be used: {error}"));
+            |error: io::Error| ExitError::usage(format!("{shown} (--out) cannot be used: {error}"));
         let mut file = OpenOptions::new()
             .read(true)
             .append(true)
             .create(true)
             .open(path)
             .map_err(unusable)?;
-        // What cannot be read back cannot be gone on from; reading a pipe of one's own would never end.
+        // What cannot be read back cannot be resumed from; reading a pipe of one's own would never end.
         if !file.metadata().map_err(unusable)?.is_file() {
-            return Err(Stop::usage(format!(
-                "{shown} (--out) is no ordinary file: name one, or leave --out away for standard output"
+            return Err(ExitError::usage(format!(
+                "{shown} (--out) is not a regular file: name one, or - for standard output"
             )));
         }
         file.try_lock().map_err(|error| match error {
-            TryLockError::WouldBlock => Stop::usage(format!(
-                "{shown} (--out) is written by another lro: wait for it, or name another file"
+            TryLockError::WouldBlock => ExitError::usage(format!(
+                "{shown} (--out) is being written by another lro: wait for it, or name another file"
             )),
             TryLockError::Error(error) => unusable(error),
         })?;
@@ -74,8 +73,8 @@ impl Out {
             .rposition(|byte| *byte == b'\n')
             .map_or(0, |at| at + 1);
         let foreign = |number: usize| {
-            Stop::usage(format!(
-                "{shown} (--out) is not of lro's making: line {number} is none of its records; name another file"
+            ExitError::usage(format!(
+                "{shown} (--out) was not written by lro: line {number} is not one of its records; name another file"
             ))
         };
         let mut ended = HashMap::new();
@@ -98,35 +97,26 @@ impl Out {
             file.set_len(whole as u64).map_err(unusable)?;
             file.seek(SeekFrom::End(0)).map_err(unusable)?;
         }
-        Ok((Out::File(path.to_owned(), file), ended))
+        let path = path.to_owned();
+        Ok((Journal { path, file }, ended))
     }
 
     /// Writes one line, whole.
-    pub fn write(&mut self, line: &str) -> Result<(), Stop> {
-        let (what, written) = match self {
-            Out::Standard => ("standard output".to_owned(), {
-                let mut out = io::stdout().lock();
-                out.write_all(line.as_bytes()).and_then(|()| out.flush())
-            }),
-            Out::File(path, file) => (
-                format!("{} (--out)", path.display()),
-                file.write_all(line.as_bytes()),
-            ),
-        };
-        written.map_err(|error| Stop::permanent(format!("{what} cannot be written: {error}")))
+    pub fn write(&self, line: &str) -> io::Result<()> {
+        (&self.file).write_all(line.as_bytes())
     }
 
     /// Waits until what was written is on the disk.
-    pub fn sync(&self) -> Result<(), Stop> {
-        match self {
-            Out::Standard => Ok(()),
-            Out::File(path, file) => file.sync_all().map_err(|error| {
-                Stop::permanent(format!(
-                    "{} (--out) cannot be written: {error}",
-                    path.display()
-                ))
-            }),
-        }
+    pub fn sync(&self) -> Result<(), ExitError> {
+        self.file.sync_all().map_err(|error| self.unwritable(error))
+    }
+
+    /// Says that a line could not be written.
+    pub fn unwritable(&self, error: io::Error) -> ExitError {
+        ExitError::permanent(format!(
+            "cannot write {} (--out): {error}",
+            self.path.display()
+        ))
     }
 }
 
@@ -159,7 +149,7 @@ fn read(line: &[u8]) -> Option<(String, End)> {
     let end = match (record.outputs, record.failure) {
         (Some(outputs), None) if outputs.error.is_some() => End::Failed,
         (Some(_), None) => End::Succeeded,
-        (None, Some(_)) => End::NotThere,
+        (None, Some(_)) => End::NotFetched,
         _ => return None,
     };
     Some((record.name, end))
@@ -168,10 +158,11 @@ fn read(line: &[u8]) -> Option<(String, End)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exit::ExitCode;
 
     const DONE: &str = "{\"name\":\"operations/a\",\"outputs\":{\"error\":null}}\n";
     const FAILED: &str = "{\"name\":\"operations/b\",\"outputs\":{\"error\":{\"code\":7}}}\n";
-    const NOT_THERE: &str = "{\"name\":\"operations/c\",\"failure\":{\"case\":\"permanent\"}}\n";
+    const NOT_FETCHED: &str = "{\"name\":\"operations/c\",\"failure\":{\"case\":\"permanent\"}}\n";
 
     fn file(text: &str) -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
@@ -181,21 +172,21 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_the_file_has_ended() {
-        let (_folder, path) = file(&[DONE, FAILED, NOT_THERE].concat());
-        let (_, ended) = Out::file(&path).ok().unwrap();
+    fn the_operations_in_the_file_have_ended() {
+        let (_folder, path) = file(&[DONE, FAILED, NOT_FETCHED].concat());
+        let (_, ended) = Journal::open(&path).unwrap();
         assert_eq!(ended.len(), 3);
         assert_eq!(ended["operations/a"], End::Succeeded);
         assert_eq!(ended["operations/b"], End::Failed);
-        assert_eq!(ended["operations/c"], End::NotThere);
+        assert_eq!(ended["operations/c"], End::NotFetched);
     }
 
     #[test]
-    fn a_line_that_was_cut_short_is_taken_away_and_the_next_one_follows_the_last_whole_one() {
+    fn the_next_line_replaces_one_that_was_cut_short() {
         let (_folder, path) = file(&format!("{DONE}{}", &FAILED[..20]));
-        let (mut out, ended) = Out::file(&path).ok().unwrap();
+        let (journal, ended) = Journal::open(&path).unwrap();
         assert_eq!(ended.into_keys().collect::<Vec<_>>(), ["operations/a"]);
-        out.write(FAILED).ok().unwrap();
+        journal.write(FAILED).unwrap();
         assert_eq!(
             std::fs::read_to_string(&path).unwrap(),
             format!("{DONE}{FAILED}")
@@ -213,9 +204,9 @@ mod tests {
             "{\"name\":\"a-package\",\"version\":\"1.0.0\"}",
         ] {
             let (_folder, path) = file(&format!("{DONE}{other}"));
-            let stop = Out::file(&path).err().unwrap();
-            assert_eq!(stop.code, 2);
-            assert!(stop.message.contains("line 2"), "{}", stop.message);
+            let error = Journal::open(&path).err().unwrap();
+            assert_eq!(error.code, ExitCode::Usage);
+            assert!(error.message.contains("line 2"), "{}", error.message);
             assert_eq!(
                 std::fs::read_to_string(&path).unwrap(),
                 format!("{DONE}{other}")
@@ -229,24 +220,24 @@ mod tests {
         // A file that a power cut left longer than what had been written of it.
         for cut in ends.chain(["\0\0\0".to_owned(), format!("{}\0\0", &FAILED[..20])]) {
             let (_folder, path) = file(&format!("{DONE}{cut}"));
-            assert_eq!(Out::file(&path).ok().unwrap().1.len(), 1, "{cut:?}");
+            assert_eq!(Journal::open(&path).unwrap().1.len(), 1, "{cut:?}");
             assert_eq!(std::fs::read_to_string(&path).unwrap(), DONE);
         }
     }
 
     #[cfg(unix)]
     #[test]
-    fn what_is_no_file_cannot_be_gone_on_from() {
-        let stop = Out::file(Path::new("/dev/null")).err().unwrap();
-        assert_eq!(stop.code, 2);
-        assert!(stop.message.contains("/dev/null"), "{}", stop.message);
+    fn only_a_regular_file_can_be_resumed_from() {
+        let error = Journal::open(Path::new("/dev/null")).err().unwrap();
+        assert_eq!(error.code, ExitCode::Usage);
+        assert!(error.message.contains("/dev/null"), "{}", error.message);
     }
 
     #[test]
     fn two_commands_do_not_write_one_file() {
         let (_folder, path) = file("");
-        let _first = Out::file(&path).ok().unwrap();
-        let stop = Out::file(&path).err().unwrap();
-        assert!(stop.message.contains("another lro"), "{}", stop.message);
+        let _first = Journal::open(&path).unwrap();
+        let error = Journal::open(&path).err().unwrap();
+        assert!(error.message.contains("another lro"), "{}", error.message);
     }
 }

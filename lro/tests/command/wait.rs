@@ -1,10 +1,10 @@
-//! `lro poll`.
+//! `lro wait`.
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use crate::{Ended, lro, run};
+use crate::{ended, lro, run, signal};
 use testing::server::{Server, closed_port, error, json};
 use testing::{CANARY, PATIENCE, authorized_user};
 
@@ -90,11 +90,11 @@ impl Files {
         fs::read_to_string(self.out()).unwrap()
     }
 
-    /// To standard output.
-    fn poll(&self, server: &Server, more: &[&str]) -> Command {
+    /// Printed.
+    fn wait(&self, server: &Server, more: &[&str]) -> Command {
         let (names, endpoint) = (self.names(), server.endpoint());
         let arguments = [
-            "poll",
+            "wait",
             "--names",
             names.to_str().unwrap(),
             "--endpoint",
@@ -103,11 +103,16 @@ impl Files {
         lro(&[&arguments[..], more].concat())
     }
 
-    /// To the file.
-    fn poll_to_out(&self, server: &Server, more: &[&str]) -> Command {
-        let mut command = self.poll(server, more);
+    /// Recorded in the file.
+    fn wait_out(&self, server: &Server, more: &[&str]) -> Command {
+        let mut command = self.wait(server, more);
         command.arg("--out").arg(self.out());
         command
+    }
+
+    /// Recorded on standard output.
+    fn wait_records(&self, server: &Server, more: &[&str]) -> Command {
+        self.wait(server, &[&["--out", "-"], more].concat())
     }
 }
 
@@ -139,23 +144,6 @@ fn as_names(ids: &[String]) -> Vec<String> {
     ids.iter().map(|id| format!("operations/{id}")).collect()
 }
 
-/// Interrupts a command as Ctrl-C does.
-fn interrupt(child: &Child) {
-    let kill = format!("kill -INT {}", child.id());
-    assert!(
-        Command::new("sh")
-            .args(["-c", &kill])
-            .status()
-            .unwrap()
-            .success()
-    );
-}
-
-async fn ended(child: Child) -> Ended {
-    let output = tokio::task::spawn_blocking(move || child.wait_with_output().unwrap());
-    Ended::of(timeout(PATIENCE, output).await.unwrap().unwrap())
-}
-
 /// Waits until a file has so many lines.
 async fn until_lines(file: &Path, lines: usize) {
     let come = timeout(PATIENCE, async {
@@ -167,12 +155,12 @@ async fn until_lines(file: &Path, lines: usize) {
 }
 
 #[tokio::test]
-async fn every_operation_is_a_json_line_and_asked_for_once() {
+async fn every_operation_is_a_record_and_asked_for_once() {
     let server = service().await;
     let files = Files::with(
         "operations/done-a\n\n  operations/done-b \noperations/done-a\r\noperations/later-c",
     );
-    let ended = run(files.poll(&server, &[])).await.with_code(0);
+    let ended = run(files.wait_records(&server, &[])).await.with_code(0);
     assert_eq!(
         names_in(&ended.stdout),
         [
@@ -195,14 +183,22 @@ async fn every_operation_is_a_json_line_and_asked_for_once() {
     assert_eq!(server.asked().len(), 4);
     assert_eq!(
         ended.stderr,
-        "3 of 3 ended: 3 succeeded, 0 failed, 0 could not be had\n"
+        "3 of 3 ended: 3 succeeded, 0 failed, 0 could not be fetched\n"
     );
 }
 
 #[tokio::test]
 async fn names_come_from_standard_input_too() {
     let server = service().await;
-    let mut command = lro(&["poll", "--names", "-", "--endpoint", &server.endpoint()]);
+    let mut command = lro(&[
+        "wait",
+        "--names",
+        "-",
+        "--out",
+        "-",
+        "--endpoint",
+        &server.endpoint(),
+    ]);
     command.stdin(Stdio::piped());
     let mut child = command.spawn().unwrap();
     child
@@ -223,28 +219,28 @@ async fn names_that_cannot_be_read_are_a_usage_error() {
     let server = service().await;
     let files = Files::with("");
     fs::write(files.names(), b"operations/a\noperations/\xff\n").unwrap();
-    let ended = run(files.poll(&server, &[])).await.with_code(2);
+    let ended = run(files.wait_records(&server, &[])).await.with_code(2);
     assert!(
         ended.stderr.contains("not UTF-8 in line 2"),
         "{}",
         ended.stderr
     );
     fs::remove_file(files.names()).unwrap();
-    let ended = run(files.poll(&server, &[])).await.with_code(2);
+    let ended = run(files.wait_records(&server, &[])).await.with_code(2);
     assert!(
         ended.stderr.contains(files.names().to_str().unwrap()),
         "{}",
         ended.stderr
     );
-    run(files.poll(&server, &["--jobs", "0"]))
+    run(files.wait_records(&server, &["--jobs", "0"]))
         .await
         .with_code(2);
 }
 
 #[tokio::test]
-async fn no_names_are_done_at_once() {
+async fn without_a_name_in_the_file_it_is_done_at_once() {
     let server = service().await;
-    let ended = run(Files::with("\n").poll(&server, &[])).await.with_code(0);
+    let ended = run(Files::with("\n").wait(&server, &[])).await.with_code(0);
     assert_eq!((ended.stdout.as_str(), server.seen().accepted), ("", 0));
 }
 
@@ -252,23 +248,23 @@ async fn no_names_are_done_at_once() {
 async fn what_is_in_the_file_is_not_asked_again() {
     let server = service().await;
     let files = Files::with("operations/done-1\noperations/failed-2\noperations/done-3\n");
-    let first = run(files.poll_to_out(&server, &[])).await.with_code(3);
+    let first = run(files.wait_out(&server, &[])).await.with_code(3);
     assert_eq!(first.stdout, "");
     assert_eq!(server.asked().len(), 3);
     let written = files.written();
     assert_eq!(records(&written).len(), 3);
 
-    let second = run(files.poll_to_out(&server, &[])).await.with_code(3);
+    let second = run(files.wait_out(&server, &[])).await.with_code(3);
     assert_eq!(
         second.stderr,
-        "3 of 3 ended: 2 succeeded, 1 failed, 0 could not be had\n"
+        "3 of 3 ended: 2 succeeded, 1 failed, 0 could not be fetched\n"
     );
     assert_eq!(server.asked().len(), 3);
     assert_eq!(files.written(), written);
 
     // Names that were added are, and they alone.
     fs::write(files.names(), "operations/done-4\noperations/done-1\n").unwrap();
-    run(files.poll_to_out(&server, &[])).await.with_code(0);
+    run(files.wait_out(&server, &[])).await.with_code(0);
     assert_eq!(
         server.asked()[3..]
             .iter()
@@ -284,7 +280,7 @@ async fn what_is_in_the_file_is_not_asked_again() {
 async fn a_last_line_that_was_cut_short_is_asked_for_again() {
     let server = service().await;
     let files = Files::of(&ids(0..3));
-    run(files.poll_to_out(&server, &["--jobs", "1"]))
+    run(files.wait_out(&server, &["--jobs", "1"]))
         .await
         .with_code(0);
     let whole = files.written();
@@ -292,7 +288,7 @@ async fn a_last_line_that_was_cut_short_is_asked_for_again() {
     for cut in [1, 10, 60] {
         let before = server.asked().len();
         fs::write(files.out(), &whole[..whole.len() - cut]).unwrap();
-        run(files.poll_to_out(&server, &[])).await.with_code(0);
+        run(files.wait_out(&server, &[])).await.with_code(0);
         let asked = server.asked();
         assert_eq!(asked.len(), before + 1, "cut by {cut}");
         assert!(lost.ends_with(asked[before].id()));
@@ -301,7 +297,7 @@ async fn a_last_line_that_was_cut_short_is_asked_for_again() {
 }
 
 #[tokio::test]
-async fn after_ctrl_c_every_line_is_whole_and_the_same_command_does_the_rest() {
+async fn after_ctrl_c_every_line_is_whole_and_the_same_command_resumes() {
     let gate = Arc::new(Semaphore::new(8));
     let server = {
         let gate = gate.clone();
@@ -319,17 +315,16 @@ async fn after_ctrl_c_every_line_is_whole_and_the_same_command_does_the_rest() {
     };
     let all = ids(0..20);
     let files = Files::of(&all);
-    let child = files
-        .poll_to_out(&server, &["--jobs", "4"])
-        .spawn()
-        .unwrap();
+    let child = files.wait_out(&server, &["--jobs", "4"]).spawn().unwrap();
     until_lines(&files.out(), 8).await;
     server.until(|seen| seen.in_flight == 4).await;
-    interrupt(&child);
+    signal(&child, "INT");
     let first = ended(child).await.with_code(130);
     assert!(first.stderr.contains("8 of 20 ended"), "{}", first.stderr);
     assert!(
-        first.stderr.contains("interrupted with 12 to go"),
+        first
+            .stderr
+            .contains("interrupted with 12 left: rerun with the same --out to resume"),
         "{}",
         first.stderr
     );
@@ -339,7 +334,7 @@ async fn after_ctrl_c_every_line_is_whole_and_the_same_command_does_the_rest() {
     let before = server.asked().len();
     assert_eq!(before, 12, "8, and 4 that were given up");
     gate.add_permits(20);
-    run(files.poll_to_out(&server, &["--jobs", "4"]))
+    run(files.wait_out(&server, &["--jobs", "4"]))
         .await
         .with_code(0);
     let asked = server.asked();
@@ -360,7 +355,10 @@ async fn no_more_calls_are_in_flight_than_jobs() {
     let gate = Arc::new(Semaphore::new(0));
     let server = Server::gated(&gate).await;
     let files = Files::of(&ids(0..12));
-    let child = files.poll(&server, &["--jobs", "3"]).spawn().unwrap();
+    let child = files
+        .wait_records(&server, &["--jobs", "3"])
+        .spawn()
+        .unwrap();
     server.until(|seen| seen.in_flight == 3).await;
     gate.add_permits(12);
     let ended = ended(child).await.with_code(0);
@@ -370,11 +368,11 @@ async fn no_more_calls_are_in_flight_than_jobs() {
 }
 
 #[tokio::test]
-async fn an_operation_that_cannot_be_had_is_a_line_and_exit_code_1() {
+async fn an_operation_that_could_not_be_fetched_is_a_record_and_exit_code_1() {
     let server = service().await;
     let files =
         Files::with("operations/missing-1\noperations/failed-2\noperations/done-3\nno-operation\n");
-    let ended = run(files.poll(&server, &["--jobs", "1"]))
+    let ended = run(files.wait_records(&server, &["--jobs", "1"]))
         .await
         .with_code(1);
     let records = records(&ended.stdout);
@@ -389,7 +387,7 @@ async fn an_operation_that_cannot_be_had_is_a_line_and_exit_code_1() {
     assert_eq!(records[3]["failure"]["reason"], "invalid-name");
     assert_eq!(
         ended.stderr,
-        "4 of 4 ended: 1 succeeded, 1 failed, 2 could not be had\n"
+        "4 of 4 ended: 1 succeeded, 1 failed, 2 could not be fetched\n"
     );
 }
 
@@ -397,7 +395,7 @@ async fn an_operation_that_cannot_be_had_is_a_line_and_exit_code_1() {
 async fn a_transient_failure_is_waited_out() {
     let server = service().await;
     let files = Files::with("operations/busy-1\n");
-    let ended = run(files.poll(&server, &["--max-attempts", "1"]))
+    let ended = run(files.wait_records(&server, &["--max-attempts", "1"]))
         .await
         .with_code(0);
     assert_eq!(names_in(&ended.stdout), ["operations/busy-1"]);
@@ -408,11 +406,11 @@ async fn a_transient_failure_is_waited_out() {
 async fn the_deadline_leaves_what_is_running_for_the_next_time() {
     let server = service().await;
     // The deadline counts from the start of the command, which compiles the block where no cache has it.
-    run(Files::of(&ids(0..1)).poll(&server, &[]))
+    run(Files::of(&ids(0..1)).wait(&server, &[]))
         .await
         .with_code(0);
     let files = Files::with("operations/running-1\noperations/done-2\noperations/failed-3\n");
-    let ended = run(files.poll_to_out(&server, &["--deadline", "3s"]))
+    let ended = run(files.wait_out(&server, &["--deadline", "3s"]))
         .await
         .with_code(75);
     assert_eq!(
@@ -421,7 +419,9 @@ async fn the_deadline_leaves_what_is_running_for_the_next_time() {
     );
     assert!(ended.stderr.contains("2 of 3 ended"), "{}", ended.stderr);
     assert!(
-        ended.stderr.contains("1 were not seen done by --deadline"),
+        ended
+            .stderr
+            .contains("1 did not finish by --deadline: rerun with the same --out to resume"),
         "{}",
         ended.stderr
     );
@@ -438,7 +438,7 @@ async fn a_credential_that_is_refused_stops_the_command_and_nothing_is_recorded(
     let server = service().await;
     let all: Vec<String> = (0..20).map(|number| format!("secret-{number}")).collect();
     let files = Files::of(&all);
-    let mut command = files.poll_to_out(&server, &["--jobs", "2"]);
+    let mut command = files.wait_out(&server, &["--jobs", "2"]);
     command.env("GOOGLE_OAUTH_ACCESS_TOKEN", CANARY);
     let ended = run(command).await.with_code(1);
     assert!(ended.stderr.contains("401"), "{}", ended.stderr);
@@ -455,7 +455,7 @@ async fn a_credential_that_is_refused_stops_the_command_and_nothing_is_recorded(
 async fn a_name_that_stops_the_command_does_not_act_on_the_terminal() {
     let server = service().await;
     let files = Files::of(&["secret-\u{1b}[31m".to_owned()]);
-    let ended = run(files.poll_to_out(&server, &[])).await.with_code(1);
+    let ended = run(files.wait_out(&server, &[])).await.with_code(1);
     assert!(
         ended.stderr.contains("operations/secret-%1B%5B31m"),
         "{}",
@@ -468,7 +468,7 @@ async fn a_name_that_stops_the_command_does_not_act_on_the_terminal() {
 async fn a_name_that_holds_the_token_stops_the_command_and_is_not_shown() {
     let server = service().await;
     let files = Files::of(&[CANARY.to_owned()]);
-    let mut command = files.poll_to_out(&server, &[]);
+    let mut command = files.wait_out(&server, &[]);
     command.env("GOOGLE_OAUTH_ACCESS_TOKEN", CANARY);
     let ended = run(command).await.with_code(1);
     assert!(
@@ -486,7 +486,7 @@ async fn a_token_source_that_is_down_is_said_before_anything_is_asked() {
     let credentials = files.folder.path().join("credentials.json");
     let down = format!("http://{}/token", closed_port().await);
     fs::write(&credentials, authorized_user(&down).to_string()).unwrap();
-    let command = files.poll_to_out(&server, &["--credentials", credentials.to_str().unwrap()]);
+    let command = files.wait_out(&server, &["--credentials", credentials.to_str().unwrap()]);
     let ended = run(command).await.with_code(75);
     assert!(
         ended.stderr.contains("could not be reached"),
@@ -501,19 +501,19 @@ async fn a_token_source_that_is_down_is_said_before_anything_is_asked() {
 async fn a_service_that_is_mistyped_stops_the_command_and_nothing_is_recorded() {
     let files = Files::with("operations/a\noperations/b\n");
     let (names, out) = (files.names(), files.out());
-    let poll = |more: &[&str]| {
-        let names = ["poll", "--names", names.to_str().unwrap()];
+    let wait = |more: &[&str]| {
+        let names = ["wait", "--names", names.to_str().unwrap()];
         let out = ["--out", out.to_str().unwrap()];
         lro(&[&names[..], &out, more].concat())
     };
-    let ended = run(poll(&["--service", "apigatewy.googleapis.com"])).await;
+    let ended = run(wait(&["--service", "apigatewy.googleapis.com"])).await;
     let ended = ended.with_code(1);
     assert!(ended.stderr.contains("apigatewy"), "{}", ended.stderr);
     assert_eq!(files.written(), "");
 
     // In a name it is that name's own.
     let files = Files::with("//apigatewy.googleapis.com/operations/a\n");
-    let mut command = lro(&["poll", "--names", files.names().to_str().unwrap()]);
+    let mut command = lro(&["wait", "--names", files.names().to_str().unwrap()]);
     command.arg("--out").arg(files.out());
     run(command).await.with_code(1);
     assert!(
@@ -528,9 +528,9 @@ async fn two_commands_do_not_write_one_file() {
     let gate = Arc::new(Semaphore::new(0));
     let server = Server::gated(&gate).await;
     let files = Files::of(&ids(0..2));
-    let first = files.poll_to_out(&server, &[]).spawn().unwrap();
+    let first = files.wait_out(&server, &[]).spawn().unwrap();
     server.until(|seen| seen.in_flight == 2).await;
-    let second = run(files.poll_to_out(&server, &[])).await.with_code(2);
+    let second = run(files.wait_out(&server, &[])).await.with_code(2);
     let shown = files.out().display().to_string();
     assert!(
         second.stderr.contains(&shown) && second.stderr.contains("another lro"),
@@ -548,7 +548,7 @@ async fn a_file_of_another_kind_is_not_written_to() {
     let server = service().await;
     let files = Files::of(&ids(0..2));
     fs::write(files.out(), "name,done\noperations/done-00,true\n").unwrap();
-    let ended = run(files.poll_to_out(&server, &[])).await.with_code(2);
+    let ended = run(files.wait_out(&server, &[])).await.with_code(2);
     assert!(ended.stderr.contains("line 1"), "{}", ended.stderr);
     assert_eq!(files.written(), "name,done\noperations/done-00,true\n");
     assert_eq!(server.seen().accepted, 0);
@@ -558,19 +558,19 @@ async fn a_file_of_another_kind_is_not_written_to() {
 async fn an_address_that_is_wrong_stops_the_command_unless_another_was_right() {
     let service = service().await;
     let endpoint = format!("http://{}/v1", service.address);
-    let poll = |files: &Files| {
-        let mut command = lro(&["poll", "--jobs", "1", "--endpoint", &endpoint]);
+    let wait = |files: &Files| {
+        let mut command = lro(&["wait", "--jobs", "1", "--endpoint", &endpoint]);
         command.arg("--names").arg(files.names());
         command.arg("--out").arg(files.out());
         run(command)
     };
 
     let first = Files::with("operations/moved\noperations/a\n");
-    poll(&first).await.with_code(1);
+    wait(&first).await.with_code(1);
     assert_eq!(fs::read_to_string(first.out()).unwrap(), "");
 
     let later = Files::with("operations/a\noperations/moved\noperations/b\n");
-    poll(&later).await.with_code(1);
+    wait(&later).await.with_code(1);
     let lines = fs::read_to_string(later.out()).unwrap();
     let ends: Vec<Value> = lines
         .lines()
@@ -581,7 +581,187 @@ async fn an_address_that_is_wrong_stops_the_command_unless_another_was_right() {
 
 #[tokio::test]
 async fn more_jobs_than_there_is_room_for_are_a_usage_error() {
-    let ended = run(lro(&["poll", "--names", "-", "--jobs", "20001"])).await;
+    let ended = run(lro(&["wait", "--names", "-", "--jobs", "20001"])).await;
     let ended = ended.with_code(2);
     assert!(ended.stderr.contains("from 1 to 20000"), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn poll_is_an_error_of_usage_that_names_wait() {
+    let ended = run(lro(&["poll", "--names", "-"])).await.with_code(2);
+    assert!(ended.stderr.contains("'poll'"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("'wait'"), "{}", ended.stderr);
+    let ended = run(lro(&["wait"])).await.with_code(2);
+    assert!(ended.stderr.contains("NAME"), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn names_are_typed_and_read_and_each_is_printed_as_it_ends() {
+    let server = service().await;
+    let files = Files::with("operations/done-b\noperations/failed-c\n");
+    let typed = ["operations/done-a", "operations/done-b"];
+    let table = run(files.wait(&server, &typed)).await.with_code(3);
+    assert_eq!(server.asked().len(), 3);
+    assert_eq!(table.stdout.matches("variable ").count(), 3);
+    for row in ["┆ operations/done-a ", "┆ operations/done-b ", "┆ 7 "] {
+        assert!(table.stdout.contains(row), "{}", table.stdout);
+    }
+    assert_eq!(
+        table.stderr,
+        "3 of 3 ended: 2 succeeded, 1 failed, 0 could not be fetched\n"
+    );
+}
+
+#[tokio::test]
+async fn one_name_has_no_summary() {
+    let server = service().await;
+    let endpoint = server.endpoint();
+    let wait = |more: &[&str]| {
+        let name = "operations/later-a";
+        run(lro(
+            &[&["wait", name, "--endpoint", &endpoint], more].concat()
+        ))
+    };
+    let table = wait(&[]).await.with_code(0);
+    assert_eq!(table.stderr, "");
+    assert_eq!(server.asked().len(), 2, "after a pause");
+    let json = wait(&["--output", "json"]).await.with_code(0);
+    let outputs: Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(outputs.as_object().unwrap().len(), 11);
+    assert_eq!(json.stderr, "");
+}
+
+#[tokio::test]
+async fn as_json_each_failure_is_an_object_on_standard_error() {
+    let server = service().await;
+    let endpoint = server.endpoint();
+    let ended = run(lro(&[
+        "wait",
+        "operations/missing-a",
+        "operations/done-b",
+        "operations/running-c",
+        "--deadline",
+        "2s",
+        "--output",
+        "json",
+        "--endpoint",
+        &endpoint,
+    ]))
+    .await
+    .with_code(1);
+    assert_eq!(names_in(&ended.stdout), ["operations/done-b"]);
+    let failures = records(&ended.stderr);
+    assert_eq!(failures.len(), 2, "{}", ended.stderr);
+    assert_eq!(
+        (&failures[0]["name"], &failures[0]["reason"]),
+        (&"operations/missing-a".into(), &"not-found".into())
+    );
+    let late = &failures[1];
+    assert_eq!(
+        (&late["case"], &late["reason"]),
+        (&"transient".into(), &"timeout".into())
+    );
+    assert_eq!(
+        late["message"],
+        "operations/running-c did not finish within 2s (--deadline); it was still running"
+    );
+}
+
+#[tokio::test]
+async fn results_are_recorded_and_printed_too_if_both_are_asked_for() {
+    let server = service().await;
+    let files = Files::of(&ids(0..2));
+    let ended = run(files.wait_out(&server, &["--output", "json"]))
+        .await
+        .with_code(0);
+    assert_eq!(names_in(&ended.stdout), as_names(&ids(0..2)));
+    assert_eq!(names_in(&files.written()), as_names(&ids(0..2)));
+    assert_eq!(ended.stderr, "");
+}
+
+#[tokio::test]
+async fn a_deadline_of_nothing_asks_once() {
+    let server = service().await;
+    let endpoint = server.endpoint();
+    let wait = |name| {
+        let arguments = ["wait", name, "--deadline", "0s", "--endpoint", &endpoint];
+        run(lro(&arguments))
+    };
+    wait("operations/done-a").await.with_code(0);
+    let late = wait("operations/running-b").await.with_code(75);
+    assert!(
+        late.stderr
+            .contains("did not finish within 0s (--deadline)"),
+        "{}",
+        late.stderr
+    );
+}
+
+#[tokio::test]
+async fn a_failure_that_concerns_all_is_shown_once_and_stops_the_command() {
+    let server = service().await;
+    let endpoint = server.endpoint();
+    let names = ["operations/secret-a", "operations/running-b"];
+    let arguments = ["--jobs", "1", "--output", "json", "--endpoint", &endpoint];
+    let ended = run(lro(&[&["wait"], &names[..], &arguments].concat()))
+        .await
+        .with_code(1);
+    assert_eq!(ended.stdout, "");
+    let failure: Value = serde_json::from_str(&ended.stderr).unwrap();
+    assert_eq!(
+        (&failure["name"], &failure["reason"]),
+        (&"operations/secret-a".into(), &"unauthenticated".into())
+    );
+    assert_eq!(server.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn a_reader_that_goes_away_ends_the_command_quietly() {
+    let gate = Arc::new(Semaphore::new(1));
+    let server = Server::gated(&gate).await;
+    let files = Files::of(&ids(0..9));
+    let mut child = files.wait(&server, &["--output", "json"]).spawn().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    // As `head -1` reads it.
+    let first = tokio::task::spawn_blocking(move || {
+        let mut line = String::new();
+        stdout.read_line(&mut line).unwrap();
+        line
+    });
+    assert_eq!(names_in(&first.await.unwrap()), ["operations/o"]);
+    gate.add_permits(1);
+    let ended = ended(child).await.with_code(0);
+    assert_eq!(ended.stderr, "");
+}
+
+/// What is said when nobody looks on: it takes the pause before the first line.
+#[tokio::test]
+async fn without_a_terminal_a_line_says_now_and_then_how_many_are_left_and_what_failed() {
+    let nobody = format!("http://{}/v1", closed_port().await);
+    let wait = |format| {
+        let arguments = [
+            "wait",
+            "operations/a",
+            "operations/b",
+            "--max-attempts",
+            "1",
+        ];
+        let limits = ["--deadline", "6s", "--endpoint", &nobody];
+        let output = ["--output", format];
+        run(lro(&[&arguments[..], &limits, &output].concat()))
+    };
+    let (table, json) = tokio::join!(wait("table"), wait("json"));
+    let (table, json) = (table.with_code(75), json.with_code(75));
+    let line = table.stderr.lines().next().unwrap();
+    assert!(
+        line.starts_with("waiting: 2 of 2 left after 5s; last failure: GET http://127.0.0.1:"),
+        "{line}"
+    );
+    assert!(line.contains("refused the connection"), "{line}");
+
+    let lines = records(&json.stderr);
+    assert_eq!((&lines[0]["left"], &lines[0]["of"]), (&2.into(), &2.into()));
+    let failure = lines[0]["lastFailure"].as_str().unwrap();
+    assert!(failure.contains("refused the connection"), "{failure}");
+    assert_eq!(lines.len(), 3, "and a failure for each: {}", json.stderr);
 }

@@ -1,0 +1,102 @@
+//! How the command exits: every exit code stands here, once.
+
+use std::error::Error;
+
+use operations_host::CallError;
+
+use crate::terminal;
+
+/// What the command tells the shell.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ExitCode {
+    Success = 0,
+    PermanentFailure = 1,
+    Usage = 2,
+    OperationFailed = 3,
+    /// EX_TEMPFAIL of sysexits.h.
+    TransientFailure = 75,
+    /// 128 and the number of SIGINT, as a shell has it.
+    Interrupted = 130,
+}
+
+/// The exit codes, as `--help` lists them.
+pub fn codes() -> String {
+    use ExitCode::*;
+    let codes = [
+        (Success, "success"),
+        (PermanentFailure, "permanent failure"),
+        (Usage, "usage"),
+        (OperationFailed, "an operation failed (wait)"),
+        (TransientFailure, "transient failure, try again later"),
+        (Interrupted, "interrupted (wait)"),
+    ];
+    let codes = codes.map(|(code, meaning)| format!("{} {meaning}", code as u8));
+    format!("Exit codes: {}.", codes.join("; "))
+}
+
+impl From<ExitCode> for std::process::ExitCode {
+    fn from(code: ExitCode) -> Self {
+        (code as u8).into()
+    }
+}
+
+impl From<&CallError> for ExitCode {
+    fn from(error: &CallError) -> Self {
+        match error.is_transient() {
+            true => ExitCode::TransientFailure,
+            false => ExitCode::PermanentFailure,
+        }
+    }
+}
+
+/// Why the command cannot go on.
+#[derive(Debug)]
+pub struct ExitError {
+    pub code: ExitCode,
+    pub message: String,
+}
+
+impl ExitError {
+    /// What was typed, or is in a file that was named, cannot be used.
+    pub fn usage(message: impl Into<String>) -> ExitError {
+        ExitError {
+            code: ExitCode::Usage,
+            message: message.into(),
+        }
+    }
+
+    /// Trying again later may help.
+    pub fn transient(message: impl Into<String>) -> ExitError {
+        ExitError {
+            code: ExitCode::TransientFailure,
+            message: message.into(),
+        }
+    }
+
+    /// Something on this machine, or at the service, has to be repaired first.
+    pub fn permanent(message: impl Into<String>) -> ExitError {
+        ExitError {
+            code: ExitCode::PermanentFailure,
+            message: message.into(),
+        }
+    }
+
+    /// Shows it on standard error.
+    pub fn show(self) -> ExitCode {
+        let message = terminal::visible(&self.message);
+        terminal::error_line(&format!("error: {message}"));
+        self.code
+    }
+}
+
+/// An error with its causes, on one line.
+pub fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
