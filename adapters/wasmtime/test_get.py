@@ -91,7 +91,7 @@ class Get(unittest.TestCase):
         failure = self.failure(1, "permanent", "//example.com/operations/o", OPERATIONS_ENDPOINT="")
         self.assertEqual(failure["reason"], "unknown-service")
 
-    def test_without_http_nothing_is_sent(self):
+    def test_without_http_the_component_does_not_start(self):
         command = [os.environ["WASMTIME"], "run", "--invoke", 'get("operations/o")', COMPONENT]
         called = subprocess.run(command, capture_output=True, text=True)
         self.assertEqual((called.returncode, called.stdout), (1, ""))

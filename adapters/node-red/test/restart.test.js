@@ -8,7 +8,7 @@ const { service } = require('../../testing/server.js');
 const FILE = { contextStorage: { default: { module: 'localfilesystem' } } };
 const DEADLINE_MINUTES = 30;
 
-/** `GET /start?name=…` waits for an operation; what comes of it is told to the service. */
+/** `GET /start?name=…` waits for an operation; a request to the service tells the result. */
 function flow(endpoint) {
   const at = { x: 100, y: 100, z: 'tab' };
   const tell = (id, path) => ({ ...at, id, type: 'http request', method: 'GET', ret: 'txt', url: endpoint.replace('/v1', path), wires: [[]] });
@@ -40,7 +40,7 @@ async function told(t) {
     told.authorization = headers.authorization;
     return { name: 'operations/o', done: told.over };
   });
-  /** When so much was told. */
+  /** Resolves once so many results were told. */
   told.toldOf = async (count) => {
     while (told.tellings.length < count) await served.asked(served.requests.length + 1);
   };
@@ -51,7 +51,7 @@ async function ask(red, name) {
   assert.equal((await fetch(`${red.url}/start?name=${name}`)).status, 202);
 }
 
-/** One more wait, which ends after those that Node-RED took up at its start have asked. */
+/** One more wait, which ends after those that Node-RED resumed at its start have asked. */
 async function another(red, served) {
   const before = served.tellings.length;
   await ask(red, 'operations/other');
@@ -92,14 +92,14 @@ test('a wait survives a restart of Node-RED, and its secret is in no file in the
     .map((entry) => readFileSync(join(entry.parentPath, entry.name), 'latin1'));
   for (const text of [exported, ...before.log, ...after.log, ...files]) assert.ok(!text.includes('ya29'), text);
 
-  // It was told once: another start has nothing to take up.
+  // It was told once: another start has nothing to resume.
   const last = await start(t, path, FILE);
   await another(last, served);
   await last.stop();
   assert.deepEqual([served.tellings.length, served.polls - polls], [1, 1]);
 });
 
-test('the deadline of a wait goes on while Node-RED is down', async (t) => {
+test('the deadline of a wait keeps running while Node-RED is down', async (t) => {
   const served = await told(t);
   const { red: before, path } = await waiting(t, served, FILE);
   await before.stop();
@@ -111,7 +111,7 @@ test('the deadline of a wait goes on while Node-RED is down', async (t) => {
   assert.deepEqual([served.tellings, served.polls - polls], [['/told/timeout'], 1]);
 });
 
-test('a redeploy ends a wait that is kept: it is reported, and not taken up again', async (t) => {
+test('a redeploy ends a stored wait: it is reported, and does not resume', async (t) => {
   const served = await told(t);
   const { red, path } = await waiting(t, served, FILE);
   await red.deploy(flow(served.endpoint));

@@ -21,7 +21,7 @@ test('from running to succeeded, asking again until it is done', async (t) => {
   assert.equal(requests.length, 2);
 });
 
-test('a failed operation comes out at failed', async (t) => {
+test('a failed operation goes to the output failed', async (t) => {
   const { endpoint } = await service(t, () => ({ name: 'operations/o', done: true, error: { code: 5 } }));
   const flow = await load(t, { connection: { OPERATIONS_ENDPOINT: endpoint } });
   flow.node.receive({ name: 'operations/o' });
@@ -39,7 +39,7 @@ test('a transient failure is waited out, as long as the service asks', async (t)
   assert.deepEqual((await flow.untilStatus('succeeded')).slice(-2), ['yellow ring unavailable', 'green dot succeeded']);
 });
 
-test('a service that is stopped in the middle: the deadline ends it, and Catch hears why', async (t) => {
+test('a service that stops meanwhile: the deadline ends the wait, and a Catch node gets the reason', async (t) => {
   const stopped = await service(t, () => at(1));
   const flow = await load(t, { config: { deadline: 0.1 }, connection: { OPERATIONS_ENDPOINT: stopped.endpoint } });
   flow.node.receive({ name: 'operations/o' });
@@ -51,7 +51,7 @@ test('a service that is stopped in the middle: the deadline ends it, and Catch h
   assert.equal((await flow.untilStatus('unreachable')).at(-1).slice(0, 11), 'yellow ring');
 });
 
-test('a permanent failure ends it at once', async (t) => {
+test('a permanent failure ends the wait at once', async (t) => {
   const { endpoint, requests } = await service(t, () => error(404, 'NOT_FOUND', 'gone'));
   const flow = await load(t, { connection: { OPERATIONS_ENDPOINT: endpoint } });
   flow.node.receive({ name: 'operations/o' });
@@ -64,7 +64,7 @@ for (const [what, config, msg, code] of [
   ['a name that is missing', {}, {}, 'invalid-name'],
   ['a name of another type', {}, { name: {} }, 'invalid-name'],
   ['no connection', { connection: '' }, { name: 'operations/o' }, 'invalid-setting'],
-  ['a deadline that is none', { deadline: 'soon' }, { name: 'operations/o' }, 'invalid-setting'],
+  ['an invalid deadline', { deadline: 'soon' }, { name: 'operations/o' }, 'invalid-setting'],
 ]) {
   test(`bad input: ${what}`, async (t) => {
     const flow = await load(t, { config });
@@ -74,7 +74,7 @@ for (const [what, config, msg, code] of [
   });
 }
 
-test('several waits in one node: how many there are', async (t) => {
+test('the status of a node with several waits says how many', async (t) => {
   const answers = new Map();
   const { endpoint } = await service(t, ({ url }) => answers.get(/operations\/(\w)/.exec(url)[1]));
   answers.set('a', at(1)).set('b', at(2));
@@ -90,7 +90,7 @@ test('several waits in one node: how many there are', async (t) => {
   await flow.untilStatus('succeeded');
 });
 
-test('one operation is never asked for twice at a time, and the next question waits for nobody', async (t) => {
+test('waits for one operation share its request', async (t) => {
   let release;
   const held = new Promise((resolve) => (release = resolve));
   const shared = await service(t, () => held);
@@ -104,7 +104,7 @@ test('one operation is never asked for twice at a time, and the next question wa
   assert.deepEqual([shared.requests.length, shared.maxInFlight], [1, 1]);
 });
 
-test('who leaves a shared question does not end it for the others', async (t) => {
+test('leaving a shared request does not end it for the others', async (t) => {
   const { Connection } = require('../lib/connection.js');
   let release;
   const held = new Promise((resolve) => (release = resolve));
@@ -160,7 +160,7 @@ describe('redeploy', () => {
   });
 });
 
-test('a message that no store can keep still ends well, and the log says what a restart would lose', async (t) => {
+test('a wait for a message that no store can keep succeeds, and the log says what a restart would lose', async (t) => {
   const store = require('@node-red/runtime/lib/nodes/context/memory');
   const { endpoint } = await service(t, () => over);
   const flow = await load(t, {

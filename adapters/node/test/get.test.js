@@ -114,7 +114,7 @@ describe('against the emulator', () => {
 });
 
 describe('what leaves the sandbox', () => {
-  test('a host that the manifest does not name is denied', async (t) => {
+  test('a host that the manifest does not list is denied', async (t) => {
     const network = { allowedHosts: ['workspaceevents.googleapis.com'], methods: ['GET'] };
     const threads = await Threads.start({ ...manifest, permissions: { network } });
     t.after(() => threads.stop());
@@ -164,7 +164,7 @@ describe('settings', () => {
     assert.deepEqual(seen, tokens.map((token) => `Bearer ${token}`));
   });
 
-  test('one that the manifest does not name is refused', async () => {
+  test('one that the manifest does not list is refused', async () => {
     await assert.rejects(get('operations/o', { OPERATIONS_SERVICES: 'x' }), {
       name: 'TypeError',
       message: 'the block has no setting OPERATIONS_SERVICES: its manifest lists them',
@@ -185,7 +185,7 @@ describe('settings', () => {
     });
   });
 
-  test('an empty one is unset', async (t) => {
+  test('an empty setting is unset', async (t) => {
     const { settings } = await service(t, running);
     const empty = { ...settings, OPERATIONS_TIMEOUT_MS: '', GOOGLE_API_KEY: null, OPERATIONS_SERVICE: undefined };
     assert.equal((await get('operations/o', empty)).name, 'operations/o');
@@ -212,7 +212,7 @@ describe('keys and numbers', () => {
     assert.equal({}.polluted, undefined);
   });
 
-  test('an answer of many MiB comes whole, and the next one is none the worse', async (t) => {
+  test('an answer of many MiB arrives complete, and so does the next one', async (t) => {
     const text = 'x'.repeat(12 * 2 ** 20);
     const large = { ...running(), metadata: { text } };
     const { settings } = await service(t, (_, count) => (count === 1 ? large : running()));
@@ -228,7 +228,7 @@ describe('deadlines', () => {
     ['stops in its header', 'HTTP/1.1 200 OK\r\nContent-'],
     ['stops in its body', 'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"name":'],
   ]) {
-    test(`a server that ${what} is given up, and its connection closed`, async (t) => {
+    test(`a call to a server that ${what} ends at the deadline, and closes its connection`, async (t) => {
       const { settings, closed } = await rawService(t, sent);
       const start = performance.now();
       const error = await failure(get('operations/o', { ...settings, OPERATIONS_TIMEOUT_MS: 700 }));
@@ -239,7 +239,7 @@ describe('deadlines', () => {
     });
   }
 
-  test('a signal ends a call that runs, and closes its connection', async (t) => {
+  test('a signal ends a running call, and closes its connection', async (t) => {
     const { settings, connected, closed } = await rawService(t, '');
     const controller = new AbortController();
     const call = failure(get('operations/o', settings, { signal: controller.signal }));

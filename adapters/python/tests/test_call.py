@@ -81,7 +81,7 @@ def test_an_empty_setting_is_unset() -> None:
         ({"GOOGLE_API_KEY": "AIza\0"}, ValueError, "the setting GOOGLE_API_KEY holds a NUL character"),
     ],
 )
-def test_a_setting_that_is_none_is_refused_and_not_shown(settings: Any, error: Any, message: str) -> None:
+def test_an_invalid_setting_is_refused_and_its_value_not_shown(settings: Any, error: Any, message: str) -> None:
     with pytest.raises(error) as caught:
         get("operations/o", **settings)
     assert message in str(caught.value)
@@ -125,7 +125,7 @@ def test_a_cancelled_task_ends_while_its_call_still_waits_for_the_service() -> N
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="a system without fork")
-def test_a_fork_of_a_process_that_called_says_so_and_does_not_hang() -> None:
+def test_a_call_in_a_fork_of_a_process_that_has_called_fails_and_does_not_hang() -> None:
     with Server(lambda _: (200, RUNNING)) as server:
         get("operations/o", **server.settings())
         calls: List[Callable[[], object]] = [
@@ -155,7 +155,7 @@ def ended_with(child: int) -> Optional[int]:
     return None
 
 
-def test_an_answer_of_many_mib_comes_whole() -> None:
+def test_an_answer_of_many_mib_arrives_complete() -> None:
     text = "x" * (12 * 2**20)
     with Server(lambda _: (200, json.dumps({"name": "operations/o", "metadata": {"text": text}}))) as server:
         metadata = get("operations/o", **server.settings()).metadata
@@ -163,7 +163,7 @@ def test_an_answer_of_many_mib_comes_whole() -> None:
 
 
 @pytest.mark.parametrize("sent", [b"", b"HTTP/1.1 200 OK\r\nContent-", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"])
-def test_a_server_that_falls_silent_is_given_up_at_the_deadline(sent: bytes) -> None:
+def test_a_call_to_a_server_that_falls_silent_ends_at_the_deadline(sent: bytes) -> None:
     with RawServer(sent) as server:
         start = time.monotonic()
         with pytest.raises(TransientFailure, match="^timeout: .* within 700 ms"):
@@ -172,13 +172,13 @@ def test_a_server_that_falls_silent_is_given_up_at_the_deadline(sent: bytes) -> 
 
 
 @pytest.mark.parametrize("sent", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{}"])
-def test_a_connection_that_closes_early(sent: bytes) -> None:
+def test_a_connection_that_closes_early_is_lost(sent: bytes) -> None:
     with RawServer(sent, close=True) as server:
         with pytest.raises(TransientFailure, match="^connection-lost: "):
             get("operations/o", **server.settings())
 
 
-def test_a_certificate_that_nobody_trusts(tmp_path: Path) -> None:
+def test_an_untrusted_certificate_is_refused(tmp_path: Path) -> None:
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=localhost"
     more = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
@@ -191,10 +191,10 @@ def test_a_certificate_that_nobody_trusts(tmp_path: Path) -> None:
     assert server.requests == []
 
 
-def test_nobody_listens() -> None:
+def test_a_port_that_nothing_listens_on_is_unreachable() -> None:
     with pytest.raises(TransientFailure, match="^unreachable: "):
         get("operations/o", **Loopback(free_port()).settings())
 
 
-def test_a_failure_is_of_one_of_two_kinds() -> None:
+def test_a_failure_is_permanent_or_transient() -> None:
     assert {PermanentFailure, TransientFailure} == set(Failure.__subclasses__())

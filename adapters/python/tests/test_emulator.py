@@ -35,7 +35,7 @@ def ended(name: str, settings: Settings) -> Outputs:
         time.sleep(0.2)
 
 
-def test_an_operation_that_runs(running: Dict[str, Outputs]) -> None:
+def test_a_running_operation(running: Dict[str, Outputs]) -> None:
     assert_sample(running["running"], "running")
 
 
@@ -74,7 +74,7 @@ def test_a_transient_failure(emulator: Settings) -> None:
     assert vars(pickle.loads(pickle.dumps(failure))) == vars(failure)
 
 
-def test_a_name_that_is_none(emulator: Settings) -> None:
+def test_an_invalid_name(emulator: Settings) -> None:
     with pytest.raises(PermanentFailure) as caught:
         get("projects/p", **emulator)
     failure = caught.value
