@@ -4,7 +4,6 @@ use std::convert::Infallible;
 
 use bytes::BytesMut;
 use http::Request;
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -46,9 +45,10 @@ where
     let mut received = BytesMut::new();
     while let Some(request) = Recorded::read(&mut stream, &mut received).await {
         let answer = tokio::select! {
+            // First, so that a client that went away takes nothing that an answer waits for.
             biased;
-            answer = answer(request) => answer,
             () = read_until_closed(&mut stream, &mut received) => break,
+            answer = answer(request) => answer,
         };
         match answer.play(&mut stream, &mut received).await {
             Ok(Then::KeepOpen) => {}
@@ -78,8 +78,8 @@ pub(crate) async fn http2<F>(
     let service = service_fn(move |request: Request<Incoming>| {
         let answer = answer.clone();
         async move {
-            let reply = answer(Recorded::of_http2(request).await).await;
-            Ok::<_, Infallible>(reply.map(Full::new))
+            let request = Recorded::of_http2(request).await;
+            Ok::<_, Infallible>(answer(request).await)
         }
     });
     // An error is a client that went away.

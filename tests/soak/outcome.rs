@@ -1,10 +1,10 @@
-//! What a call came to.
+//! How a call ended.
 
 use operations_host::{CallError, Outputs, Reason};
 
-use crate::answer::{self, Answer};
+use crate::plan;
 
-/// What a call came to. As a byte, it goes to the ledger.
+/// How a call ended. As a byte, it goes to the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Outcome {
@@ -18,9 +18,10 @@ pub enum Outcome {
     Unavailable,
     ConnectionLost,
     Timeout,
-    /// The deadline passed between a transient status and its body: the status counts.
-    StatusAlone,
-    /// Nothing that the server does leads to it.
+    /// A timer ended it that only a slow machine lets pass: the host's for a connection, or the one with which it ends
+    /// a call that does not end itself.
+    Late,
+    /// Nothing that the server does leads here.
     Other,
 }
 
@@ -44,7 +45,7 @@ impl Outcome {
         Outcome::Unavailable,
         Outcome::ConnectionLost,
         Outcome::Timeout,
-        Outcome::StatusAlone,
+        Outcome::Late,
         Outcome::Other,
     ];
 
@@ -54,7 +55,7 @@ impl Outcome {
         outcome.copied().unwrap_or(Outcome::Other)
     }
 
-    /// None for what should not be.
+    /// None for what no answer leads to.
     pub fn case(self) -> Option<Case> {
         match self {
             Outcome::Running | Outcome::Succeeded | Outcome::Failed => Some(Case::Ok),
@@ -64,22 +65,12 @@ impl Outcome {
             Outcome::QuotaExceeded
             | Outcome::Unavailable
             | Outcome::ConnectionLost
-            | Outcome::Timeout
-            | Outcome::StatusAlone => Some(Case::Transient),
-            Outcome::Other => None,
+            | Outcome::Timeout => Some(Case::Transient),
+            Outcome::Late | Outcome::Other => None,
         }
     }
 
-    /// Whether a call with this answer came to it because its deadline passed before the answer was whole.
-    pub fn is_late(self, answer: Answer) -> bool {
-        match self {
-            Outcome::Timeout => answer != Answer::Silence,
-            Outcome::StatusAlone => matches!(answer, Answer::QuotaUsedUp | Answer::Unavailable),
-            _ => false,
-        }
-    }
-
-    /// What a call came to, where all of it is of this call and not of another one.
+    /// How a call ended, if all of the result belongs to this call and not to another one.
     pub fn of(call: u32, result: &Result<Outputs, CallError>) -> Outcome {
         match result {
             Ok(outputs) => ok(call, outputs),
@@ -91,22 +82,21 @@ impl Outcome {
             },
             Err(CallError::Transient(failure)) => match (failure.reason, failure.http_status) {
                 (Reason::QuotaExceeded, Some(429)) if is_of(call, failure) => {
-                    let asked = answer::retry_after(call).as_millis();
+                    let asked = plan::retry_after(call).as_millis();
                     match failure.retry_after_ms.map(u128::from) == Some(asked) {
                         true => Outcome::QuotaExceeded,
                         false => Outcome::Other,
                     }
                 }
                 (Reason::Unavailable, Some(503)) if is_of(call, failure) => Outcome::Unavailable,
-                (Reason::QuotaExceeded, Some(429)) | (Reason::Unavailable, Some(503))
-                    if failure.service_error.is_none() =>
-                {
-                    Outcome::StatusAlone
-                }
                 (Reason::ConnectionLost, None) => Outcome::ConnectionLost,
                 (Reason::Timeout, None) => Outcome::Timeout,
+                (Reason::Unreachable, None) if failure.message.contains("took too long") => {
+                    Outcome::Late
+                }
                 _ => Outcome::Other,
             },
+            Err(CallError::Overran) => Outcome::Late,
             Err(_) => Outcome::Other,
         }
     }
@@ -117,24 +107,20 @@ fn ok(call: u32, outputs: &Outputs) -> Outcome {
         let start = format!(r#"{{"call":{call}"#);
         object.as_ref().is_some_and(|json| json.starts_with(&start))
     };
-    if outputs.name != answer::name(call) {
+    if outputs.name != plan::name(call) {
         return Outcome::Other;
     }
     match (outputs.done, outputs.error_code) {
         (false, None) if holds(&outputs.metadata) => Outcome::Running,
         (true, None) if holds(&outputs.response) => Outcome::Succeeded,
-        (true, Some(7)) if outputs.error_message == Some(message(call)) => Outcome::Failed,
+        (true, Some(7)) if outputs.error_message == Some(plan::message(call)) => Outcome::Failed,
         _ => Outcome::Other,
     }
 }
 
 fn is_of(call: u32, failure: &operations_host::Failure) -> bool {
     let error = failure.service_error.as_ref();
-    error.is_some_and(|error| error.message == message(call))
-}
-
-fn message(call: u32) -> String {
-    format!("For call {call}.")
+    error.is_some_and(|error| error.message == plan::message(call))
 }
 
 #[cfg(test)]
@@ -142,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_byte_stands_for_an_outcome() {
+    fn each_outcome_has_its_own_byte() {
         for outcome in Outcome::ALL {
             assert_eq!(Outcome::from_byte(outcome as u8), outcome);
         }

@@ -1,14 +1,18 @@
-//! What the process holds, over time.
+//! What the process holds, from call to call.
 
 use std::fs;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio::time::sleep_until;
+use tokio::time::sleep;
 
-/// Samples of a run, of which each twentieth is printed.
+/// Samples of a run, of which each twentieth is printed. They are as many calls apart, and not as many seconds: on a
+/// slow machine what a run needs at its beginning would otherwise take longer than its first quarter.
 const SAMPLES: u32 = 400;
 const SAMPLES_OF_A_LINE: u32 = 20;
+
+/// How often it is looked whether the next sample is due.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// The median of the last quarter may be over that of the second by this part of it, and by as much again as
 /// [`Held::SLACK`] says: what a few calls more in flight hold.
@@ -27,8 +31,6 @@ struct Held {
 /// The samples of a run.
 pub struct Samples {
     port: u16,
-    time: Duration,
-    since: Instant,
     before: Held,
     taken: Vec<Held>,
     after: Held,
@@ -36,51 +38,52 @@ pub struct Samples {
 
 impl Samples {
     /// None yet.
-    pub fn new(port: u16, time: Duration) -> Samples {
+    pub fn new(port: u16) -> Samples {
         Samples {
             port,
-            time,
-            since: Instant::now(),
             before: Held::now(port),
             taken: Vec::with_capacity(SAMPLES as usize),
             after: Held::default(),
         }
     }
 
-    /// Takes them for the time of the run, and prints a line now and then. `calls` have begun.
-    pub async fn take_all(&mut self, calls: &AtomicU32) {
+    /// Takes them while a run of so many calls lasts, and prints a line now and then. `begun` counts the calls.
+    pub async fn take_all(&mut self, calls: u32, begun: &AtomicU32) {
         println!(
             "{:>8} {:>10} {:>8} {:>11} {:>12} {:>12}",
             "seconds", "calls", "calls/s", "memory MiB", "descriptors", "connections"
         );
-        self.since = Instant::now();
+        let since = Instant::now();
         let mut line_before = (0.0, 0);
         for sample in 1..=SAMPLES {
-            let at = self.since + self.time * sample / SAMPLES;
-            sleep_until(at.into()).await;
+            let due = u64::from(calls) * u64::from(sample) / u64::from(SAMPLES);
+            while u64::from(begun.load(Ordering::Relaxed)) < due {
+                sleep(LOOK).await;
+            }
             let held = Held::now(self.port);
             self.taken.push(held);
             if sample % SAMPLES_OF_A_LINE == 0 {
-                let seconds = self.since.elapsed().as_secs_f64();
-                let calls = calls.load(Ordering::Relaxed);
-                let rate = f64::from(calls - line_before.1) / (seconds - line_before.0);
-                line_before = (seconds, calls);
+                let seconds = since.elapsed().as_secs_f64();
+                let begun = begun.load(Ordering::Relaxed).min(calls);
+                let rate = f64::from(begun - line_before.1) / (seconds - line_before.0);
+                line_before = (seconds, begun);
                 println!(
-                    "{seconds:>8.0} {calls:>10} {rate:>8.0} {:>11.1} {:>12} {:>12}",
+                    "{seconds:>8.0} {begun:>10} {rate:>8.0} {:>11.1} {:>12} {:>12}",
                     held.memory, held.descriptors, held.connections
                 );
             }
         }
     }
 
-    /// Takes one more, once all is dropped that made calls; it waits a little for connections to close.
+    /// Takes one more, once all is dropped that made calls. Closing the connections takes this process a few of its
+    /// own turns, of which it gets 600, however long they take on this machine.
     pub async fn take_last(&mut self) {
-        for _ in 0..50 {
+        for _ in 0..600 {
             self.after = Held::now(self.port);
             if self.after.connections == 0.0 {
                 break;
             }
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            sleep(Duration::from_millis(100)).await;
         }
     }
 
@@ -115,11 +118,11 @@ impl Samples {
     }
 }
 
-/// How one number is had of a sample.
+/// One number of a sample.
 type Of = fn(&Held) -> f64;
 
 impl Held {
-    /// What is held, how it is had of a sample, and its slack.
+    /// What is held, its number in a sample, and its slack.
     const SLACK: [(&str, Of, f64); 3] = [
         ("memory MiB", |held| held.memory, 8.0),
         ("descriptors", |held| held.descriptors, 8.0),
@@ -189,12 +192,12 @@ mod tests {
     fn samples(taken: Vec<Held>) -> Samples {
         Samples {
             taken,
-            ..Samples::new(1, Duration::from_secs(1))
+            ..Samples::new(1)
         }
     }
 
     #[test]
-    fn what_grows_steadily_grew() {
+    fn steady_growth_is_noticed() {
         let of = |growth: f64| {
             let taken = (0..SAMPLES).map(|n| held(100.0 + growth * f64::from(n) / 400.0));
             samples(taken.collect())
@@ -206,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peak_is_no_growth() {
+    fn a_peak_is_not_growth() {
         let mut taken = vec![held(100.0); 400];
         taken[350] = held(900.0);
         assert!(samples(taken).verdict());
@@ -231,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_is_left_is_not_well() {
+    fn a_connection_left_open_is_noticed() {
         let mut samples = samples(vec![held(100.0); 400]);
         assert!(samples.verdict());
         samples.after.connections = 1.0;
@@ -239,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_and_connections_are_the_kernels() {
+    fn memory_and_connections_are_read_from_the_kernel() {
         assert_eq!(memory("VmRSS:\t 9 kB\nRssAnon:\t    2048 kB\n"), 2.0);
         let table = "  sl  local_address rem_address   st tx_queue\n\
             0: 0100007F:1F90 00000000:0000 0A 00000000\n\

@@ -7,7 +7,6 @@ mod failures;
 mod files;
 mod kinds;
 mod refresh;
-mod token_server;
 
 use std::fs;
 use std::path::PathBuf;
@@ -20,11 +19,12 @@ use http::HeaderMap;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::*;
-use token_server::{Answer, Asked, TokenServer};
+use testing::CANARY;
+use testing::answer::{self, Answer, Reply};
+use testing::server::{Server, refusing_port};
+use testing::tokens::{authorized_user, refusal, token, token_server};
 
-/// In every secret that is handed over, and in nothing else.
-const CANARY: &str = "cAnArY";
+use super::*;
 
 /// The waits that a test can shorten; it cannot shorten the crate's own.
 const QUICK: Timing = Timing {
@@ -65,38 +65,13 @@ fn text(value: &HeaderValue) -> String {
     value.to_str().unwrap().to_owned()
 }
 
-/// A token, numbered, that lives for `seconds`.
-fn token(number: usize, seconds: u64) -> Answer {
-    Answer::Json(
-        200,
-        json!({
-            "access_token": format!("{CANARY}-{number}"),
-            "expires_in": seconds,
-            "token_type": "Bearer",
-            "issued_token_type": "urn:ietf:params:oauth:token-type:access_token",
-        }),
-    )
+fn user(server: &Server) -> Value {
+    authorized_user(&server.url("/token"))
 }
 
-/// What a careless token server does: an error that repeats the request.
-fn echo(status: u16, error: &str, asked: &Asked) -> Answer {
-    let said = format!("{CANARY} {} {}", asked.head, asked.body);
-    Answer::Json(status, json!({"error": error, "error_description": said}))
-}
-
-fn authorized_user(server: &TokenServer) -> Value {
-    json!({
-        "type": "authorized_user",
-        "client_id": "app.example",
-        "client_secret": format!("{CANARY}-client"),
-        "refresh_token": format!("{CANARY}-refresh"),
-        "token_uri": server.url("/token"),
-    })
-}
-
-fn user_access(server: &TokenServer) -> Access {
+fn user_access(server: &Server) -> Access {
     paced(
-        Access::from_credentials_json(authorized_user(server), None).unwrap(),
+        Access::from_credentials_json(user(server), None).unwrap(),
         QUICK,
     )
 }
@@ -133,7 +108,7 @@ where
     calls.join_all().await
 }
 
-fn external_account(server: &TokenServer, source: Value) -> Value {
+fn external_account(server: &Server, source: Value) -> Value {
     json!({
         "type": "external_account",
         "audience": "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/q",
@@ -145,25 +120,23 @@ fn external_account(server: &TokenServer, source: Value) -> Value {
 }
 
 /// An answer of `generateAccessToken`.
-fn impersonated(expires: &str) -> Answer {
-    Answer::Json(
-        200,
-        json!({"accessToken": format!("{CANARY}-impersonated"), "expireTime": expires}),
-    )
+fn impersonated(expires: &str) -> Reply {
+    let body = json!({"accessToken": format!("{CANARY}-impersonated"), "expireTime": expires});
+    answer::json(200, body.to_string())
 }
 
 const IMPERSONATE: &str =
     "/v1/projects/-/serviceAccounts/robot@demo.iam.gserviceaccount.com:generateAccessToken";
 
-fn impersonation(tokens: &TokenServer, iam: &TokenServer) -> Value {
+fn impersonation(tokens: &Server, iam: &Server) -> Value {
     json!({
         "type": "impersonated_service_account",
         "service_account_impersonation_url": iam.url(IMPERSONATE),
-        "source_credentials": authorized_user(tokens),
+        "source_credentials": user(tokens),
     })
 }
 
-fn machine(server: &TokenServer) -> Access {
+fn machine(server: &Server) -> Access {
     let mut source = CredentialSource::metadata_server(Some("billed")).unwrap();
     source.metadata_endpoint = Some(server.url(""));
     paced(Access::from_source(source), QUICK)

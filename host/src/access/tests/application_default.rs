@@ -45,15 +45,15 @@ async fn application_default(variables: &[(&str, &str)]) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn application_default_takes_the_variable_then_gclouds_file_then_the_metadata_server() {
-    let server = TokenServer::start(|number, _| token(number, 3600)).await;
-    let metadata = TokenServer::start(|_, _| token(99, 3600)).await;
+    let server = token_server().await;
+    let metadata = Server::start(|_, _| async { token(99, 3600) }).await;
     let machine = metadata.address.to_string();
-    let named = File::with(&authorized_user(&server).to_string());
+    let named = File::with(&user(&server).to_string());
     let home = std::env::temp_dir().join(format!("access-test-home-{}", std::process::id()));
     let gcloud = home.join(".config/gcloud");
     fs::create_dir_all(&gcloud).unwrap();
     let written = gcloud.join("application_default_credentials.json");
-    fs::write(&written, authorized_user(&server).to_string()).unwrap();
+    fs::write(&written, user(&server).to_string()).unwrap();
 
     let by_variable = application_default(&[
         ("GOOGLE_APPLICATION_CREDENTIALS", named.0.to_str().unwrap()),

@@ -4,9 +4,10 @@ use super::*;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_source_that_was_down_is_asked_again() {
-    let server = TokenServer::start(|_, _| Answer::Silence).await;
-    let access = user_access(&server);
-    let address = server.stop().await;
+    let port = refusing_port();
+    let address = port.local_addr().unwrap();
+    let file = authorized_user(&format!("http://{address}/token"));
+    let access = paced(Access::from_credentials_json(file, None).unwrap(), QUICK);
     let scopes = Scopes::default();
     let error = refused(access.authorization(&scopes).await);
     assert_eq!(
@@ -17,18 +18,21 @@ async fn a_token_source_that_was_down_is_asked_again() {
     );
     assert!(error.is_transient());
 
-    let server = TokenServer::start_at(address, |number, _| token(number, 3600)).await;
+    let server = Server::start_at(port.listen(16).unwrap(), |number, _| async move {
+        token(number, 3600)
+    });
     // Until the crate's next try the answer stays, without a request.
     assert!(refused(access.authorization(&scopes).await).is_transient());
-    assert_eq!(server.count(), 0);
+    assert_eq!(server.requests().len(), 0);
     tokio::time::sleep(Duration::from_secs(11)).await;
     assert_eq!(bearer(&access).await, format!("Bearer {CANARY}-1"));
-    assert_eq!(server.count(), 1);
+    assert_eq!(server.requests().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_source_that_fails_is_transient_and_not_hammered() {
-    let server = TokenServer::start(|_, asked| echo(503, "unavailable", asked)).await;
+    let server =
+        Server::start(|_, request| async move { refusal(503, "unavailable", &request) }).await;
     let access = user_access(&server);
     let said = at_once(|| {
         let access = access.clone();
@@ -45,18 +49,20 @@ async fn a_token_source_that_fails_is_transient_and_not_hammered() {
         );
         assert!(error.is_transient());
     }
-    assert_eq!(server.count(), 1);
+    assert_eq!(server.requests().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_is_permanent_and_asked_about_again_after_a_pause() {
-    let server = TokenServer::start(|number, asked| match number {
-        1 | 2 => echo(400, "invalid_grant", asked),
-        _ => token(number, 3600),
+    let server = Server::start(|number, request| async move {
+        match number {
+            1 | 2 => refusal(400, "invalid_grant", &request),
+            _ => token(number, 3600),
+        }
     })
     .await;
     let access = paced(
-        Access::from_credentials_json(authorized_user(&server), None).unwrap(),
+        Access::from_credentials_json(user(&server), None).unwrap(),
         Timing {
             failed: Duration::from_secs(2),
             ..QUICK
@@ -78,22 +84,18 @@ async fn a_refusal_is_permanent_and_asked_about_again_after_a_pause() {
             );
             assert!(!error.is_transient());
         }
-        assert_eq!(server.count(), turn);
+        assert_eq!(server.requests().len(), turn);
         tokio::time::sleep(Duration::from_millis(2100)).await;
     }
     assert_eq!(bearer(&access).await, format!("Bearer {CANARY}-3"));
-    assert_eq!(server.count(), 3);
+    assert_eq!(server.requests().len(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_source_that_stays_silent_is_not_waited_for_without_end() {
-    let server = TokenServer::start(|number, _| match number {
-        1 => Answer::Silence,
-        _ => token(number, 3600),
-    })
-    .await;
+    let server = Server::script([Answer::nothing().then_silence(), token(2, 3600).into()]).await;
     let access = paced(
-        Access::from_credentials_json(authorized_user(&server), None).unwrap(),
+        Access::from_credentials_json(user(&server), None).unwrap(),
         Timing {
             answer: Duration::from_millis(700),
             ..QUICK
@@ -115,13 +117,15 @@ async fn a_token_source_that_stays_silent_is_not_waited_for_without_end() {
         assert!(error.is_transient());
     }
     assert_eq!(bearer(&access).await, format!("Bearer {CANARY}-2"));
-    assert_eq!(server.count(), 2);
+    assert_eq!(server.requests().len(), 2);
 }
 
 #[tokio::test]
 async fn an_answer_that_is_no_token_is_refused() {
-    let server =
-        TokenServer::start(|_, asked| Answer::Json(200, json!([CANARY, asked.body]))).await;
+    let server = Server::start(|_, request| async move {
+        answer::json(200, json!([CANARY, request.text()]).to_string())
+    })
+    .await;
     let error = refused(user_access(&server).authorization(&Scopes::default()).await);
     assert!(error.to_string().contains("gave no token: run"), "{error}");
 }

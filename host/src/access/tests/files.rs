@@ -12,7 +12,7 @@ fn a_file_that_is_no_credentials_file_is_refused_by_name() {
     };
     assert_eq!(
         said(&format!("{{\"private_key\": \"{CANARY}\", oh")),
-        "the credentials file FILE is not JSON (line 1, column 27): create it again with `gcloud auth application-default login` or download the key again"
+        "the credentials file FILE is not JSON (line 1, column 44): create it again with `gcloud auth application-default login` or download the key again"
     );
     for untyped in [json!([CANARY]), json!({"type": 3, "private_key": CANARY})] {
         assert_eq!(
@@ -40,7 +40,7 @@ fn a_file_that_is_no_credentials_file_is_refused_by_name() {
 
 #[tokio::test]
 async fn what_only_the_crate_finds_unfit_is_refused_without_its_words() {
-    let server = TokenServer::start(|number, _| token(number, 3600)).await;
+    let server = token_server().await;
     let mut file = external_account(&server, json!({"nothing": CANARY}));
     file["scopes"] = json!(CANARY);
     let access = Access::from_credentials_json(file, None).unwrap();

@@ -4,8 +4,8 @@ use super::*;
 
 #[tokio::test]
 async fn an_authorized_user_sends_the_refresh_token_to_token_uri() {
-    let server = TokenServer::start(|number, _| token(number, 3600)).await;
-    let mut file = authorized_user(&server);
+    let server = token_server().await;
+    let mut file = user(&server);
     file["quota_project_id"] = json!("of-the-file");
     let access = Access::from_credentials_json(file.clone(), None).unwrap();
     let authorization = access
@@ -16,7 +16,7 @@ async fn an_authorized_user_sends_the_refresh_token_to_token_uri() {
     assert_eq!(authorization.value(), &format!("Bearer {CANARY}-1"));
     assert!(authorization.value().is_sensitive());
     assert_eq!(authorization.quota_project().unwrap(), "of-the-file");
-    let sent: Value = serde_json::from_str(&server.asked()[0].body).unwrap();
+    let sent: Value = serde_json::from_str(server.requests()[0].text()).unwrap();
     assert_eq!(sent["grant_type"], "refresh_token");
     assert_eq!(sent["refresh_token"], format!("{CANARY}-refresh"));
 
@@ -24,7 +24,7 @@ async fn an_authorized_user_sends_the_refresh_token_to_token_uri() {
     assert_eq!(sent["scopes"], Value::Null);
     let other = Scopes::for_service(["https://www.googleapis.com/auth/drive"]);
     access.authorization(&other).await.unwrap();
-    assert_eq!(server.count(), 1);
+    assert_eq!(server.requests().len(), 1);
 
     let access = Access::from_credentials_json(file, Some("chosen")).unwrap();
     let authorization = access.authorization(&other).await.unwrap().unwrap();
@@ -42,7 +42,7 @@ async fn a_service_account_key_signs_its_token_and_asks_nobody() {
     use rsa::pkcs8::{EncodePrivateKey, LineEnding};
     use rsa::signature::Verifier;
 
-    let server = TokenServer::start(|number, _| token(number, 3600)).await;
+    let server = token_server().await;
     let key = rsa::RsaPrivateKey::new(&mut rsa::rand_core::OsRng, 2048).unwrap();
     let mut file = json!({
         "type": "service_account",
@@ -78,7 +78,7 @@ async fn a_service_account_key_signs_its_token_and_asks_nobody() {
     assert_eq!(claims["iss"], "robot@demo.iam.gserviceaccount.com");
     // What rules out acting for a user.
     assert_eq!(claims["sub"], claims["iss"]);
-    assert_eq!(server.count(), 0);
+    assert_eq!(server.requests().len(), 0);
 
     // A rebuild signs another, a second later.
     tokio::time::sleep(Duration::from_millis(1100)).await;
@@ -98,7 +98,7 @@ async fn a_service_account_key_signs_its_token_and_asks_nobody() {
 
 #[tokio::test]
 async fn workload_identity_exchanges_the_token_in_a_file() {
-    let server = TokenServer::start(|number, _| token(number, 3600)).await;
+    let server = token_server().await;
     let subject = File::with(&format!("{CANARY}-subject"));
     let file = external_account(&server, json!({"file": subject.0}));
     let access = Access::from_credentials_json(file, None).unwrap();
@@ -106,7 +106,7 @@ async fn workload_identity_exchanges_the_token_in_a_file() {
     let authorization = access.authorization(&drive).await.unwrap().unwrap();
     assert_eq!(authorization.value(), &format!("Bearer {CANARY}-1"));
     assert_eq!(authorization.quota_project().unwrap(), "of-the-file");
-    let sent = server.asked()[0].body.clone();
+    let sent = server.requests()[0].text().to_owned();
     assert!(
         sent.contains(&format!("subject_token={CANARY}-subject")),
         "{sent}"
@@ -116,12 +116,13 @@ async fn workload_identity_exchanges_the_token_in_a_file() {
     // Another scope set is another token, and each is kept.
     assert_eq!(bearer(&access).await, format!("Bearer {CANARY}-2"));
     access.authorization(&drive).await.unwrap();
-    assert_eq!(server.count(), 2);
+    assert_eq!(server.requests().len(), 2);
 }
 
 #[tokio::test]
 async fn a_subject_token_that_is_missing_or_unfit_is_not_quoted() {
-    let server = TokenServer::start(|_, asked| echo(400, "invalid_grant", asked)).await;
+    let server =
+        Server::start(|_, request| async move { refusal(400, "invalid_grant", &request) }).await;
     let access = |source| {
         let file = external_account(&server, source);
         Access::from_credentials_json(file, None).unwrap()
@@ -161,8 +162,8 @@ async fn a_subject_token_that_is_missing_or_unfit_is_not_quoted() {
 
 #[tokio::test]
 async fn workload_identity_may_go_on_to_a_service_account() {
-    let tokens = TokenServer::start(|number, _| token(number, 3600)).await;
-    let iam = TokenServer::start(|_, _| impersonated("2999-01-01T00:00:00Z")).await;
+    let tokens = token_server().await;
+    let iam = Server::start(|_, _| async { impersonated("2999-01-01T00:00:00Z") }).await;
     let subject = File::with("subject");
     let mut file = external_account(&tokens, json!({"file": subject.0}));
     file["service_account_impersonation_url"] = json!(iam.url(IMPERSONATE));
@@ -171,19 +172,22 @@ async fn workload_identity_may_go_on_to_a_service_account() {
         bearer(&access).await,
         format!("Bearer {CANARY}-impersonated")
     );
-    let asked = &iam.asked()[0];
+    let request = &iam.requests()[0];
     assert!(
-        asked.head.contains(&format!("Bearer {CANARY}-1")),
+        request.head.contains(&format!("Bearer {CANARY}-1")),
         "{}",
-        asked.head
+        request.head
     );
-    assert!(asked.body.contains("auth/cloud-platform"), "{}", asked.body);
+    assert!(
+        request.text().contains("auth/cloud-platform"),
+        "{request:?}"
+    );
 }
 
 #[tokio::test]
 async fn impersonation_goes_by_its_source() {
-    let tokens = TokenServer::start(|number, _| token(number, 3600)).await;
-    let iam = TokenServer::start(|_, _| impersonated("2999-01-01T00:00:00Z")).await;
+    let tokens = token_server().await;
+    let iam = Server::start(|_, _| async { impersonated("2999-01-01T00:00:00Z") }).await;
     let access = Access::from_credentials_json(impersonation(&tokens, &iam), Some("p")).unwrap();
     let drive = Scopes::for_service(["https://www.googleapis.com/auth/drive"]);
     let authorization = access.authorization(&drive).await.unwrap().unwrap();
@@ -192,8 +196,8 @@ async fn impersonation_goes_by_its_source() {
         &format!("Bearer {CANARY}-impersonated")
     );
     assert_eq!(authorization.quota_project().unwrap(), "p");
-    assert_eq!((tokens.count(), iam.count()), (1, 1));
-    let sent: Value = serde_json::from_str(&iam.asked()[0].body).unwrap();
+    assert_eq!((tokens.requests().len(), iam.requests().len()), (1, 1));
+    let sent: Value = serde_json::from_str(iam.requests()[0].text()).unwrap();
     assert_eq!(
         sent["scope"],
         json!(["https://www.googleapis.com/auth/drive"])
@@ -202,14 +206,12 @@ async fn impersonation_goes_by_its_source() {
 
 #[tokio::test]
 async fn an_impersonated_token_that_has_expired_is_an_error_not_a_panic() {
-    let tokens = TokenServer::start(|number, _| token(number, 3600)).await;
-    let iam = TokenServer::start(|number, _| {
-        impersonated(if number == 1 {
-            "2001-01-01T00:00:00Z"
-        } else {
-            "2999-01-01T00:00:00Z"
-        })
-    })
+    let tokens = token_server().await;
+    let iam = Server::script(
+        ["2001-01-01T00:00:00Z", "2999-01-01T00:00:00Z"]
+            .map(impersonated)
+            .map(Answer::from),
+    )
     .await;
     let file = impersonation(&tokens, &iam);
     let access = paced(Access::from_credentials_json(file, None).unwrap(), QUICK);
@@ -231,13 +233,11 @@ async fn an_impersonated_token_that_has_expired_is_an_error_not_a_panic() {
 
 #[tokio::test]
 async fn an_impersonation_that_is_refused_says_which_role_it_takes() {
-    let tokens = TokenServer::start(|number, _| token(number, 3600)).await;
-    let iam = TokenServer::start(|_, asked| {
-        let said = format!("{CANARY} {}", asked.head);
-        Answer::Json(
-            403,
-            json!({"error": {"status": "PERMISSION_DENIED", "message": said}}),
-        )
+    let tokens = token_server().await;
+    let iam = Server::start(|_, request| async move {
+        let said = format!("{CANARY} {}", request.head);
+        let body = json!({"error": {"status": "PERMISSION_DENIED", "message": said}});
+        answer::json(403, body.to_string())
     })
     .await;
     let access = Access::from_credentials_json(impersonation(&tokens, &iam), None).unwrap();
@@ -254,7 +254,7 @@ async fn an_impersonation_that_is_refused_says_which_role_it_takes() {
 
 #[tokio::test]
 async fn the_metadata_server_gives_the_machines_token() {
-    let server = TokenServer::start(|number, _| token(number, 3600)).await;
+    let server = token_server().await;
     let access = machine(&server);
     let authorization = access
         .authorization(&Scopes::default())
@@ -263,7 +263,7 @@ async fn the_metadata_server_gives_the_machines_token() {
         .unwrap();
     assert_eq!(authorization.value(), &format!("Bearer {CANARY}-1"));
     assert_eq!(authorization.quota_project().unwrap(), "billed");
-    let head = server.asked()[0].head.to_ascii_lowercase();
+    let head = server.requests()[0].head.to_ascii_lowercase();
     assert!(head.contains("/computemetadata/v1/instance/service-accounts/default/token"));
     assert!(head.contains("cloud-platform"), "{head}");
     assert!(head.contains("metadata-flavor: google"), "{head}");
@@ -272,7 +272,8 @@ async fn the_metadata_server_gives_the_machines_token() {
 
 #[tokio::test]
 async fn a_machine_without_a_service_account_is_told_so() {
-    let server = TokenServer::start(|_, asked| echo(404, "not found", asked)).await;
+    let server =
+        Server::start(|_, request| async move { refusal(404, "not found", &request) }).await;
     let error = refused(machine(&server).authorization(&Scopes::default()).await);
     assert_eq!(
         error.to_string(),
