@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use http::{Response, Version};
+use http::Version;
 use operations_host::{ClientIdentity, ConnectionsConfig, HostConfig, Instances, Pem, Reason};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::Semaphore;
@@ -12,6 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::{call, config, load, permanent, reused, to, transient, trusting};
 use testing::DONE;
+use testing::answer::reply;
 use testing::server::{Server, head, json};
 use testing::tls::Ca;
 
@@ -129,10 +129,7 @@ async fn fifty_calls_at_once_open_no_more_connections_than_allowed() {
 async fn a_header_over_the_limit_is_too_large_and_one_under_it_is_not() {
     let server = Server::start(|number, _| async move {
         let size = if number == 1 { 70_000 } else { 60_000 };
-        Response::builder()
-            .header("x-large", "x".repeat(size))
-            .body(Bytes::from_static(DONE.as_bytes()))
-            .unwrap()
+        reply(200, &[("x-large", &"x".repeat(size))], DONE)
     })
     .await;
     let (_host, get) = load(config());

@@ -5,8 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use http::Response;
 use operations_host::{
     Block, Call, CallError, ConnectionsConfig, Host, HostConfig, Manifest, Proxy, Reason,
     failure_json,
@@ -15,6 +13,7 @@ use tokio::io::AsyncWriteExt;
 
 use crate::{NAME, Names, call, config, crafted, load, metric, permanent, to, trusting};
 use testing::DONE;
+use testing::answer::reply;
 use testing::server::{Server, head, json};
 use testing::tls::Ca;
 
@@ -167,10 +166,7 @@ async fn a_redirect_is_not_followed() {
     let target = other.url("/v1/operations/o");
     let server = Server::start(move |_, _| {
         let target = target.clone();
-        async move {
-            let reply = Response::builder().status(302).header("location", target);
-            reply.body(Bytes::new()).unwrap()
-        }
+        async move { reply(302, &[("location", &target)], "") }
     })
     .await;
     let (_host, get) = load(config());
