@@ -9,7 +9,8 @@ use operations_host::{
 use tokio::task::JoinSet;
 
 use crate::traced::Captured;
-use crate::{NAME, Names, call, config, load, metric, permanent, to, trusting};
+use crate::{NAME, call, config, load, metric, permanent, resolving, to, trusting};
+use testing::names::Names;
 use testing::server::{Server, closed_port, error, json};
 use testing::tls::Ca;
 use testing::{CANARY, DONE, authorized_user, token_server};
@@ -222,16 +223,13 @@ async fn the_quota_project_of_a_call_replaces_that_of_the_credential() {
 #[tokio::test]
 async fn no_credential_goes_in_the_clear_to_another_machine() {
     let server = Server::always(DONE).await;
-    let names = Names::all("127.0.0.1");
+    let names = Names::all(&["127.0.0.1"]);
     let port = server.address.port();
     let call = to(format!("http://service.example:{port}/v1"));
     let host_with = |access| {
         load(HostConfig {
             access,
-            connections: operations_host::ConnectionsConfig {
-                resolver: names.clone(),
-                ..Default::default()
-            },
+            connections: resolving(&names),
             ..config()
         })
     };

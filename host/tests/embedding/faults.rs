@@ -1,21 +1,19 @@
-//! What a network and a service can do wrong, each fault on an origin of its own: what the call comes to,
+//! What a network and a service can do wrong, each fault on an origin of its own: what becomes of the call,
 //! how often it is tried, how long it takes, and that the next call to the same origin is answered.
 //!
 //! ```sh
-//! cargo test --release --workspace --all-features --test host faults -- --nocapture   # prints the table
+//! cargo test --release --test embedding faults -- --nocapture   # prints the table
 //! ```
 
-use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use operations_host::{
-    Access, Call, CallError, ConnectionsConfig, HostConfig, Instances, LoadedBlock, Outputs,
-    Reason, Resolve, Resolving,
+    Access, Call, CallError, ConnectionsConfig, HostConfig, Instances, LoadedBlock, Outputs, Reason,
 };
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -23,7 +21,8 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 use crate::traced::{Captured, TracedCall};
-use crate::{config, load, reused, secrets, to, trusting};
+use crate::{config, load, resolving, reused, secrets, to, trusting};
+use testing::names::{Found, Names, addresses_of};
 use testing::server::{Server, head, loopback};
 use testing::tls::{Ca, server_self_signed};
 use testing::{CANARY, DONE};
@@ -268,41 +267,6 @@ fn go_away(last: u32, code: u32) -> Vec<u8> {
     frame(GOAWAY, 0, 0, &payload)
 }
 
-/// The names that the hosts of these tests know.
-struct Names {
-    known: Mutex<HashMap<&'static str, Found>>,
-}
-
-#[derive(Clone, Copy)]
-enum Found {
-    At(IpAddr),
-    Nothing,
-    Fails,
-    Silence,
-}
-
-const HERE: Found = Found::At(IpAddr::V4(Ipv4Addr::LOCALHOST));
-
-impl Names {
-    fn set(&self, name: &'static str, found: Found) {
-        self.known.lock().unwrap().insert(name, found);
-    }
-}
-
-impl Resolve for Names {
-    fn resolve(&self, name: &str) -> Resolving {
-        let found = self.known.lock().unwrap().get(name).copied();
-        Box::pin(async move {
-            match found.unwrap_or(Found::Fails) {
-                Found::At(address) => Ok(vec![address]),
-                Found::Nothing => Ok(Vec::new()),
-                Found::Fails => Err(io::Error::other("no such name")),
-                Found::Silence => std::future::pending().await,
-            }
-        })
-    }
-}
-
 /// One fault, of an origin that goes wrong until it is mended.
 pub struct Fault {
     pub what: &'static str,
@@ -450,9 +414,7 @@ impl World {
     pub fn new() -> World {
         World {
             ca: Ca::new(),
-            names: Arc::new(Names {
-                known: Mutex::default(),
-            }),
+            names: Names::always(Found::Error("no such name")),
         }
     }
 
@@ -461,7 +423,7 @@ impl World {
         HostConfig {
             access: Access::token(CANARY.to_owned()).unwrap(),
             connections: ConnectionsConfig {
-                resolver: self.names.clone(),
+                resolver: resolving(&self.names).resolver,
                 ..trusting(&self.ca)
             },
             ..config()
@@ -556,12 +518,17 @@ impl World {
                 transient(Reason::Unreachable).within(Duration::from_millis(450)),
             )
             .await,
-            self.unnamed("DNS fails", "fails.example", Found::Fails, refused())
-                .await,
+            self.unnamed(
+                "DNS fails",
+                "fails.example",
+                Found::Error("no such name"),
+                refused(),
+            )
+            .await,
             self.unnamed(
                 "DNS knows no address",
                 "nowhere.example",
-                Found::Nothing,
+                Found::Addresses(Vec::new()),
                 refused(),
             )
             .await,
@@ -931,7 +898,7 @@ impl Fault {
     fn mend(&mut self, world: &World) {
         self.faulty.store(false, Ordering::SeqCst);
         if let Some(name) = self.name {
-            world.names.set(name, HERE);
+            world.names.set(name, addresses_of(&["127.0.0.1"]));
         }
         if let Some((socket, origin)) = self.refusing.take() {
             self.server = Some(serve_at(socket.listen(16).unwrap(), origin));

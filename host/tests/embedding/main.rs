@@ -32,12 +32,9 @@ mod traced;
 mod until_done;
 mod walls;
 
-use std::io;
-use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use operations_host::{
@@ -46,6 +43,7 @@ use operations_host::{
 };
 
 use testing::PATIENCE;
+use testing::names::Names;
 use testing::server::Server;
 use testing::tls::Ca;
 
@@ -145,33 +143,19 @@ async fn until(what: impl Fn() -> bool) {
     assert!(waited.await.is_ok(), "it did not come");
 }
 
-/// Every name has these addresses; the names that were asked for are kept.
-struct Names {
-    addresses: Vec<IpAddr>,
-    asked: Mutex<Vec<String>>,
-    count: AtomicUsize,
-}
+/// The name service of a host.
+struct Resolver(Arc<Names>);
 
-impl Names {
-    fn all(address: &str) -> Arc<Names> {
-        Arc::new(Names {
-            addresses: vec![address.parse().unwrap()],
-            asked: Mutex::default(),
-            count: AtomicUsize::new(0),
-        })
-    }
-
-    fn asked(&self) -> Vec<String> {
-        self.asked.lock().unwrap().clone()
-    }
-}
-
-impl Resolve for Names {
+impl Resolve for Resolver {
     fn resolve(&self, name: &str) -> Resolving {
-        self.count.fetch_add(1, Ordering::SeqCst);
-        self.asked.lock().unwrap().push(name.to_owned());
-        let found: io::Result<Vec<IpAddr>> = Ok(self.addresses.clone());
-        Box::pin(std::future::ready(found))
+        Box::pin(self.0.look_up(name))
+    }
+}
+
+fn resolving(names: &Arc<Names>) -> ConnectionsConfig {
+    ConnectionsConfig {
+        resolver: Arc::new(Resolver(names.clone())),
+        ..ConnectionsConfig::default()
     }
 }
 

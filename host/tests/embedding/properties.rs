@@ -5,9 +5,7 @@ use std::cell::Cell;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
-use operations_host::{
-    Access, Call, CallError, ConnectionsConfig, HostConfig, Reason, failure_json,
-};
+use operations_host::{Access, Call, CallError, HostConfig, Reason, failure_json};
 use operations_oracles::operation::REQUESTED;
 use operations_oracles::{Member, Outputs, answer, message, operation};
 use percent_encoding::percent_decode_str;
@@ -19,7 +17,8 @@ use proptest::test_runner::TestRunner;
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
-use crate::{Names, config, load};
+use crate::{config, load, resolving};
+use testing::names::Names;
 use testing::server::{Server, json};
 use testing::{CANARY, DONE};
 
@@ -317,13 +316,10 @@ fn behind_an_endpoint_a_request_keeps_to_its_host_and_prefix_and_names_what_was_
 #[test]
 fn without_an_endpoint_no_host_is_looked_up_but_those_of_the_manifest() {
     let runtime = runtime();
-    let names = Names::all("10.0.0.1");
+    let names = Names::all(&["10.0.0.1"]);
     let (_host, get) = load(HostConfig {
         access: Access::token(CANARY.to_owned()).unwrap(),
-        connections: ConnectionsConfig {
-            resolver: names.clone(),
-            ..ConnectionsConfig::default()
-        },
+        connections: resolving(&names),
         ..config()
     });
     let hosts: HashSet<&String> = get

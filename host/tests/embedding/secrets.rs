@@ -13,8 +13,9 @@ use operations_host::{
 };
 
 use crate::traced::Captured;
-use crate::{NAME, Names, call, config, crafted, load, permanent, to};
+use crate::{NAME, call, config, crafted, load, permanent, resolving, to};
 use testing::echo::{STATUSES, bodies, echo};
+use testing::names::Names;
 use testing::server::{Server, json};
 use testing::{CANARY, DONE};
 
@@ -131,16 +132,13 @@ async fn a_credential_that_a_service_repeats_is_only_in_the_words_of_the_service
 #[tokio::test]
 async fn a_credential_in_a_name_or_setting_is_not_repeated() {
     let server = Server::always(DONE).await;
-    let names = Names::all("127.0.0.1");
+    let names = Names::all(&["127.0.0.1"]);
     let (captured, _guard) = Captured::ours();
     let here = || call(&server);
     let long = "x".repeat(85);
     for from in From::ALL {
         let (host, get) = from.load(HostConfig {
-            connections: operations_host::ConnectionsConfig {
-                resolver: names.clone(),
-                ..Default::default()
-            },
+            connections: resolving(&names),
             ..config()
         });
         let named =
@@ -228,12 +226,9 @@ async fn a_block_that_traps_loops_gives_up_or_runs_out_of_memory_reveals_no_cred
 #[tokio::test]
 async fn no_setting_can_end_a_header_or_a_url_early() {
     let server = Server::always(DONE).await;
-    let names = Names::all("127.0.0.1");
+    let names = Names::all(&["127.0.0.1"]);
     let (_host, get) = load(HostConfig {
-        connections: operations_host::ConnectionsConfig {
-            resolver: names.clone(),
-            ..Default::default()
-        },
+        connections: resolving(&names),
         ..config()
     });
     let endpoint = server.endpoint();
