@@ -7,6 +7,8 @@ use http::{HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 use serde_json::{Value, json};
 
+use crate::content_type;
+
 /// The statuses that an `operations/error-STATUS` asks for, each with the `google.rpc.Code` that maps to it (see the
 /// HTTP mapping in google/rpc/code.proto).
 const CODES: [(StatusCode, &str); 10] = [
@@ -122,7 +124,7 @@ pub(super) fn page_not_found(path: &str) -> Response<Full<Bytes>> {
          <p>The requested URL <code>{path}</code> was not found on this server.  \
          <ins>That’s all we know.</ins>\n"
     );
-    respond(StatusCode::NOT_FOUND, "text/html; charset=UTF-8", page)
+    respond(StatusCode::NOT_FOUND, content_type::HTML, page)
 }
 
 fn unauthenticated() -> Response<Full<Bytes>> {
@@ -215,7 +217,7 @@ fn error(
             "details": details
         }
     });
-    respond(status, super::JSON, format!("{body:#}\n"))
+    respond(status, content_type::JSON, format!("{body:#}\n"))
 }
 
 fn respond(status: StatusCode, content_type: &'static str, body: String) -> Response<Full<Bytes>> {

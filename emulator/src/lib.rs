@@ -21,6 +21,7 @@
 //! ```
 
 mod builtin;
+mod content_type;
 mod failure;
 mod path;
 
@@ -51,8 +52,6 @@ use path::PathError;
 
 /// How long a built-in operation runs, counted from its first request, unless the caller says otherwise.
 pub const DEFAULT_RUN_TIME: Duration = Duration::from_secs(3);
-
-const JSON: &str = "application/json; charset=UTF-8";
 
 /// How long to wait before the next accept after one failed, for example because the process has no file descriptor
 /// left: an error that would come back at once, many thousand times a second.
@@ -206,7 +205,7 @@ impl Emulator {
         let mut response = Response::new(Full::new(operation.body(now)));
         response
             .headers_mut()
-            .insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
+            .insert(CONTENT_TYPE, HeaderValue::from_static(content_type::JSON));
         response
     }
 }

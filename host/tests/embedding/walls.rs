@@ -16,7 +16,7 @@ use crate::{
 use testing::DONE;
 use testing::answer::reply;
 use testing::names::Names;
-use testing::server::{Server, head, json};
+use testing::server::{Server, head, json, refusing_port};
 use testing::tls::Ca;
 
 fn with(names: &Arc<Names>) -> HostConfig {
@@ -149,6 +149,45 @@ async fn the_message_of_a_request_that_a_proxy_refuses_has_its_answer() {
         let ends = format!(" The host says: cannot connect through the proxy {url}: {says}");
         assert!(failure.message.ends_with(&ends), "{}", failure.message);
     }
+}
+
+#[tokio::test]
+async fn a_proxy_that_is_down_is_named_in_the_failure() {
+    let port = refusing_port();
+    let url = format!("http://{}", port.local_addr().unwrap());
+    let (_, get) = load(HostConfig {
+        connections: ConnectionsConfig {
+            proxy: Some(Proxy::new(&url, "").unwrap().into()),
+            ..ConnectionsConfig::default()
+        },
+        ..config()
+    });
+    let call = Call::new(NAME).setting("OPERATIONS_MAX_ATTEMPTS", "1");
+    let failure = transient(get.call(&call).await);
+    assert_eq!(failure.reason, Reason::Unreachable);
+    let ends = format!(
+        " The host says: cannot connect through the proxy {url}: the connection was refused."
+    );
+    assert!(failure.message.ends_with(&ends), "{}", failure.message);
+}
+
+#[tokio::test]
+async fn a_proxy_that_cannot_be_used_fails_only_the_calls_that_need_it() {
+    let variable = |name: &str| (name == "HTTPS_PROXY").then(|| "socks5://proxy:1080".to_owned());
+    let (_, get) = load(HostConfig {
+        connections: ConnectionsConfig {
+            proxy: Proxy::from_variables(variable).map(Into::into),
+            ..ConnectionsConfig::default()
+        },
+        ..config()
+    });
+    let failure = permanent(get.call(&Call::new(NAME)).await);
+    assert_eq!(failure.reason, Reason::RequestDenied);
+    let ends =
+        " The host says: HTTPS_PROXY: only proxies of the schemes http and https are supported.";
+    assert!(failure.message.ends_with(ends), "{}", failure.message);
+    let server = Server::always(DONE).await;
+    assert!(get.call(&call(&server)).await.unwrap().done);
 }
 
 #[tokio::test]

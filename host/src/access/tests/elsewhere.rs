@@ -49,7 +49,7 @@ fn a_variable_is_named_and_its_value_is_not_shown() {
     // Set by cargo, and with spaces.
     let value = std::env::var("CARGO_PKG_DESCRIPTION").unwrap();
     let error = refused(Access::from_env("CARGO_PKG_DESCRIPTION")).to_string();
-    assert!(error.starts_with("the access token in the environment variable \"CARGO_PKG_DESCRIPTION\" has a character that is not visible ASCII"), "{error}");
+    assert!(error.starts_with("the access token in the environment variable \"CARGO_PKG_DESCRIPTION\" must be visible ASCII only"), "{error}");
     assert!(!error.contains(&value), "{error}");
     assert!(Access::from_env("CARGO_PKG_NAME").is_ok());
 }

@@ -105,6 +105,5 @@ async fn a_server_that_closes_each_connection_after_its_answer_loses_no_request(
             });
         }
         workers.join_all().await;
-        assert!(server.seen().peak_open <= 64);
     }
 }
