@@ -1,6 +1,6 @@
 //! Turns `catalog/services.tsv` into the static tables that `src/catalogue.rs` searches. A text is stored
 //! once, and referred to by its index: services share patterns, scopes and versions, and the component
-//! is to stay small.
+//! must stay small.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -15,7 +15,10 @@ struct Row<'a> {
     service: &'a str,
     host: &'a str,
     version: &'a str,
-    template: &'a str,
+    /// What comes before the part of the path that is made from the name.
+    prefix: &'a str,
+    /// The `PathTemplate` of that part.
+    template: &'static str,
     patterns: Vec<&'a str>,
     scopes: Vec<&'a str>,
     locations: Vec<&'a str>,
@@ -26,7 +29,7 @@ fn main() {
     let rows: Vec<Row> = table.lines().skip(1).map(row).collect();
     let mut services: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
     for row in &rows {
-        // The table has the version to prefer first, and so have the services.
+        // In the table the preferred version comes first; so it does here.
         services.entry(row.service).or_default().push(row);
     }
 
@@ -47,11 +50,7 @@ fn main() {
         "VERSION_NAMES",
         rows.iter().map(|row| row.version),
     );
-    let prefix_at = write_texts(
-        &mut out,
-        "PREFIXES",
-        rows.iter().map(|row| split(row.template).0),
-    );
+    let prefix_at = write_texts(&mut out, "PREFIXES", rows.iter().map(|row| row.prefix));
     let host_at = write_texts(&mut out, "HOSTS", rows.iter().map(|row| other_host(row)));
 
     let mut indices = Indices::default();
@@ -78,8 +77,8 @@ fn main() {
                 "    Version {{ name: {}, host: {}, prefix: {}, template: PathTemplate::{}, patterns: {}, locations: {} }},",
                 version_at[row.version],
                 host_at[other_host(row)],
-                prefix_at[split(row.template).0],
-                split(row.template).1,
+                prefix_at[row.prefix],
+                row.template,
                 indices.add(row.patterns.iter().map(|pattern| pattern_at[pattern])),
                 indices.add(row.locations.iter().map(|location| location_at[location])),
             )
@@ -138,29 +137,24 @@ fn row(line: &str) -> Row<'_> {
             columns.len()
         );
     };
+    let (prefix, template) = [
+        ("/{name}", "Name"),
+        ("/operations/{id}", "OperationId"),
+        ("/b/{bucket}/operations/{operation}", "Bucket"),
+    ]
+    .into_iter()
+    .find_map(|(end, path)| Some((template.strip_suffix(end)?, path)))
+    .unwrap_or_else(|| panic!("{TABLE}: src/template.rs knows no template of the form {template}"));
     Row {
         service,
         host,
         version,
+        prefix,
         template,
         patterns: patterns.split_whitespace().collect(),
         scopes: scopes.split_whitespace().collect(),
         locations: locations.split_whitespace().collect(),
     }
-}
-
-/// A template as what stands before the part that is made of the name, and how that is made.
-fn split(template: &str) -> (&str, &'static str) {
-    for (end, path) in [
-        ("/{name}", "Name"),
-        ("/operations/{id}", "OperationId"),
-        ("/b/{bucket}/operations/{operation}", "Bucket"),
-    ] {
-        if let Some(prefix) = template.strip_suffix(end) {
-            return (prefix, path);
-        }
-    }
-    panic!("{TABLE}: src/template.rs knows no template of the form {template}");
 }
 
 /// `apigateway` of `apigateway.googleapis.com`.
@@ -169,7 +163,7 @@ fn label(service: &str) -> &str {
     label.unwrap_or_else(|| panic!("{TABLE}: {service} is not under googleapis.com"))
 }
 
-/// The host of a version where it is not the service's name, else nothing.
+/// The first label of a version's host; empty if it is the service's own.
 fn other_host<'a>(row: &Row<'a>) -> &'a str {
     if row.host == row.service {
         ""
@@ -183,12 +177,12 @@ fn scope_end(scope: &str) -> &str {
     end.unwrap_or_else(|| panic!("{TABLE}: src/catalogue.rs knows no scope of the form {scope}"))
 }
 
-/// Indices into the tables of texts, one run behind the other.
+/// Indices into the tables of texts, one run after the other.
 #[derive(Default)]
 struct Indices(Vec<u16>);
 
 impl Indices {
-    /// Adds a run, unless it is there already, and says where it is.
+    /// Adds a run, unless it is there already, and returns its range.
     fn add(&mut self, run: impl Iterator<Item = usize>) -> String {
         let run: Vec<u16> = run
             .map(|at| u16::try_from(at).expect("a table of under 65,536 texts"))
@@ -209,13 +203,13 @@ fn table_range(start: usize, len: usize) -> String {
     format!("TableRange {{ start: {start}, len: {len} }}")
 }
 
-/// Patterns share how they begin and how they end: each is written as a head and a tail of a table,
-/// and what is between them.
+/// Writes the patterns, and returns the index of each. They share how they begin and how they end: each
+/// is written as a head and a tail from a table, and what is between them.
 fn write_patterns<'t, 'a: 't>(
     out: &mut String,
     patterns: impl Iterator<Item = &'t &'a str>,
 ) -> BTreeMap<&'a str, usize> {
-    // Of several that fit the longest is taken.
+    // The longest that fits is taken.
     const HEADS: [&str; 8] = [
         "projects/*/locations/*/collections/*/",
         "projects/*/locations/*/datasets/*/",
@@ -257,7 +251,7 @@ fn write_patterns<'t, 'a: 't>(
         .collect()
 }
 
-/// Writes texts as a sorted table without repetition, and says where each is in it.
+/// Writes texts as a sorted table without repetition, and returns the index of each.
 fn write_texts<'a>(
     out: &mut String,
     name: &str,

@@ -100,7 +100,7 @@ fn send(request: &Request, deadline: &Deadline) -> Result<Answer, Fault> {
     let outgoing = outgoing_request(request)?;
     let remaining = deadline.remaining();
     let options = RequestOptions::new();
-    // A host may not support a timeout; the deadline holds all the same.
+    // A host may not support a timeout; the deadline applies anyway.
     let _ = options.set_connect_timeout(Some(nanoseconds(remaining.min(CONNECT_TIMEOUT))));
     let _ = options.set_first_byte_timeout(Some(nanoseconds(remaining)));
     let _ = options.set_between_bytes_timeout(Some(nanoseconds(remaining)));
@@ -137,7 +137,7 @@ fn send(request: &Request, deadline: &Deadline) -> Result<Answer, Fault> {
             (404 | 409, Err(fault @ (Fault::ConnectionLost(_) | Fault::Timeout))) => {
                 return Err(fault);
             }
-            // The status says what matters; a body that is cut, late or too large holds no error. (A
+            // The status says what matters; a body that is cut, late or too large counts as none. (A
             // 204 or 304 has none, whatever its Content-Length: RFC 9110, section 8.6.)
             (_, Err(_)) => Vec::new(),
         },

@@ -26,8 +26,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// The failure of a call whose last attempt ended like this. `timeout` is the time that the call
-    /// had.
+    /// The failure of a call whose last attempt ended like this. `timeout` is that of the whole call.
     pub fn failure(&self, request: &Request, timeout: Duration) -> Failure {
         let (reason, message) = match self {
             Fault::Denied(why) => (

@@ -1,7 +1,7 @@
 //! JSON text taken apart, never rebuilt: every value is a slice of the text that it came in.
 //!
 //! serde_json checks and skips each value (`IgnoredAny`, without recursion, however deep it is nested)
-//! and says where it ends; what stands between the values of one object or array is read here. serde's
+//! and says where it ends; what is between the values of one object or array is read here. serde's
 //! own maps would drop a key that is given twice, and its typed values, `RawValue` among them, bring the
 //! printing of floats along for errors: 20 KB, a twelfth of the component.
 
@@ -20,7 +20,7 @@ pub struct Member<'a> {
 }
 
 /// The most members that an object, or elements that an array, may have. A million of them take some
-/// 100 MB on their way out; an engine would end such a call without a word.
+/// 100 MB when they leave the sandbox; an engine would end such a call without a word.
 pub const MAX_PARTS: usize = 1_000_000;
 
 /// Why a text could not be taken apart.

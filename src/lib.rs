@@ -8,16 +8,16 @@
 //! 2. [`name`] parses the name of the operation.
 //! 3. [`request`] finds where it goes: in the [`catalogue`], by a path [`template`], or with a
 //!    hint from [`suggest`] if the service is unknown.
-//! 4. `exchange` sends it, again if [`retry`] says so; what goes wrong on the way is a [`fault`],
-//!    for which `wasi_error` has the host's names.
+//! 4. `exchange` sends it, and again if [`retry`] says so; if no answer comes back, that is a
+//!    [`fault`], which `wasi_error` finds by the host's error code.
 //! 5. [`answer`] reads what came back: an error by [`service_error`], with [`advice`] about it.
 //! 6. [`operation`] reads the body, as [`json`] takes it apart.
 //! 7. [`flatten`] turns it into the outputs.
 //!
-//! Every step can end in a [`failure`], whose [`message`] is one harmless line.
+//! Each step can end the call with a [`failure`], whose [`message`] is one line that is safe to show.
 //!
-//! All but `exchange` and `wasi_error` is pure, and compiles and is tested natively; those two and
-//! `get` need a WASI host.
+//! Everything but `exchange`, `wasi_error` and `get` is pure, and is tested natively; those need a WASI
+//! host.
 #![deny(unsafe_code)]
 
 pub mod advice;

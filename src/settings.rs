@@ -140,7 +140,7 @@ impl Settings {
         }
     }
 
-    /// The failure without the credential in its message, where a service may have echoed it.
+    /// The failure without the credential in its message, which a service may have echoed.
     /// `service-error` keeps the service's own words.
     pub fn redact(&self, mut failure: Failure) -> Failure {
         if let Some(credential) = &self.credential {

@@ -62,7 +62,7 @@ fn a_million_nested_objects_are_read() {
 }
 
 #[test]
-fn a_key_given_twice_is_refused_where_outputs_depend_on_it() {
+fn a_key_given_twice_is_refused_if_an_output_depends_on_it() {
     for (body, why) in [
         (
             r#"{"done":true,"done":true}"#,
