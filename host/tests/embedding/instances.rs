@@ -93,7 +93,7 @@ async fn an_instance_is_dropped_after_a_call_that_ended_at_its_deadline() {
     let gate = Arc::new(Semaphore::new(1));
     let server = Server::gated(&gate).await;
     let (host, get) = reusing(100);
-    let late = || call(&server).setting("OPERATIONS_TIMEOUT_MS", "1000");
+    let late = || call(&server).setting("OPERATIONS_TIMEOUT_MS", "500");
     get.call(&late()).await.unwrap();
     let error = get.call(&late()).await.unwrap_err();
     let CallError::Transient(failure) = error else {
@@ -101,6 +101,8 @@ async fn an_instance_is_dropped_after_a_call_that_ended_at_its_deadline() {
     };
     assert_eq!(failure.reason, Reason::Timeout);
     assert_eq!(instances_got(&host), (1, 1));
+    // The request went with the call.
+    server.until(|seen| seen.in_flight == 0).await;
     gate.add_permits(1);
     assert!(get.call(&late()).await.unwrap().done);
     assert_eq!(instances_got(&host), (2, 1));
