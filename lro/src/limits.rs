@@ -1,12 +1,40 @@
 //! What ends a command before its work is done: its deadline, and a signal.
 
+use std::fmt;
 use std::io;
 use std::time::Duration;
 
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::exit::ExitError;
 use crate::signals::Interrupted;
+
+/// A deadline, which is shown as the time that was given.
+#[derive(Clone, Copy)]
+pub struct Deadline {
+    pub at: Instant,
+    given: Duration,
+}
+
+impl Deadline {
+    /// The deadline after this time, counted from now.
+    pub fn after(given: Duration) -> Result<Deadline, ExitError> {
+        match Instant::now().checked_add(given) {
+            Some(at) => Ok(Deadline { at, given }),
+            None => Err(ExitError::usage(
+                "--deadline is too far away: name one of years at most",
+            )),
+        }
+    }
+}
+
+impl fmt::Display for Deadline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let given = humantime::format_duration(self.given);
+        write!(f, "{given} (--deadline)")
+    }
+}
 
 /// Which limit was reached.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -17,37 +45,35 @@ pub enum Limit {
 
 /// The limits of a command.
 pub struct Limits {
-    pub deadline: Option<Instant>,
+    pub deadline: Option<Deadline>,
     pub interrupted: Interrupted,
 }
 
 /// How much longer than its limits a command writes, so that a reader gets its last line whole.
 const LAST_WRITE: Duration = Duration::from_millis(500);
 
-/// Resolves at the deadline, if there is one.
-pub async fn passed(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => sleep_until(deadline).await,
-        None => std::future::pending().await,
-    }
-}
-
 impl Limits {
-    /// Resolves once a limit is reached.
-    pub async fn reached(&mut self) -> Limit {
+    /// Resolves once a limit is reached, but no deadline before `earliest`.
+    async fn reached(&mut self, earliest: Instant) -> Limit {
+        let deadline = self.deadline.map(|deadline| deadline.at.max(earliest));
         tokio::select! {
             biased;
             () = self.interrupted.wait() => Limit::Interrupted,
-            () = passed(self.deadline) => Limit::Deadline,
+            () = passed(deadline) => Limit::Deadline,
         }
     }
 
-    /// What `work` gives, unless a limit is reached first.
-    pub async fn bound<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Limit> {
+    /// What `work` gives, unless a limit is reached first. The deadline leaves it `at_least` this time.
+    pub async fn bound<T>(
+        &mut self,
+        at_least: Duration,
+        work: impl Future<Output = T>,
+    ) -> Result<T, Limit> {
+        let earliest = Instant::now() + at_least;
         tokio::select! {
             biased;
             done = work => Ok(done),
-            limit = self.reached() => Err(limit),
+            limit = self.reached(earliest) => Err(limit),
         }
     }
 
@@ -61,10 +87,18 @@ impl Limits {
         write: impl FnOnce() -> io::Result<()> + Send + 'static,
     ) -> Result<io::Result<()>, Limit> {
         let mut writing = spawn_blocking(write);
-        let written = match self.bound(&mut writing).await {
+        let written = match self.bound(Duration::ZERO, &mut writing).await {
             Ok(written) => written,
             Err(limit) => timeout(LAST_WRITE, writing).await.map_err(|_| limit)?,
         };
         Ok(written.unwrap_or_else(|panic| Err(io::Error::other(panic))))
+    }
+}
+
+/// Resolves at this time, if there is one.
+pub async fn passed(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
     }
 }

@@ -17,10 +17,13 @@ mod pasted;
 mod print;
 mod progress;
 mod report;
+mod results;
 mod services;
 mod signals;
+mod tally;
 mod terminal;
 mod wait;
+mod waiting;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

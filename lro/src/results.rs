@@ -1,0 +1,154 @@
+//! What a wait writes of each operation: a record for `--out`, what is printed, or both.
+
+use std::sync::Arc;
+
+use operations_host::{CallError, Failure, Manifest, Outputs, Reason};
+
+use crate::exit::{ExitCode, ExitError};
+use crate::journal::{self, End, Journal};
+use crate::limits::Deadline;
+use crate::print::{self, Format};
+use crate::report::Report;
+use crate::tally::WaitEnd;
+
+/// Where results go, and what is told of them. What is written counts, and nothing else.
+pub struct Results {
+    /// The records of `--out`, if it was given.
+    pub records: Option<Records>,
+    /// How results are printed besides, if they are.
+    pub printed: Option<Format>,
+    pub report: Report,
+}
+
+/// Where the records go.
+#[derive(Clone)]
+pub enum Records {
+    /// To standard output.
+    Printed,
+    /// To a file, from which the same command resumes.
+    Kept(Arc<Journal>),
+}
+
+/// Why an operation did not finish by the deadline.
+pub enum Late {
+    /// There were more operations than the time allowed to ask for.
+    NotAsked,
+    StillRunning,
+    /// The last call failed.
+    LastFailed(CallError),
+}
+
+impl Results {
+    /// An operation is done.
+    pub async fn done(
+        &mut self,
+        operation: usize,
+        name: &str,
+        manifest: &Manifest,
+        outputs: &Outputs,
+    ) -> Result<(), WaitEnd> {
+        if let Some(records) = self.records.clone() {
+            let line = journal::done(name, manifest, outputs);
+            self.record(records, line).await?;
+        }
+        if let Some(format) = self.printed {
+            let text = print::outputs(manifest, outputs, format) + "\n";
+            self.report.print(text).await?;
+        }
+        let end = match outputs.error {
+            Some(_) => End::Failed,
+            None => End::Succeeded,
+        };
+        self.report.ended(operation, end);
+        Ok(())
+    }
+
+    /// An operation could not be fetched, and asking again cannot help.
+    pub async fn not_fetched(
+        &mut self,
+        operation: usize,
+        name: &str,
+        error: &CallError,
+    ) -> Result<(), WaitEnd> {
+        if let Some(records) = self.records.clone() {
+            self.record(records, journal::not_fetched(name, error))
+                .await?;
+        }
+        if let Some(format) = self.printed {
+            self.report
+                .say(&print::failure(name, error, format))
+                .await?;
+        }
+        self.report.ended(operation, End::NotFetched);
+        Ok(())
+    }
+
+    /// No operation can be fetched until this is repaired: it is the end of the wait, and of no operation.
+    pub async fn stopped(&mut self, name: &str, error: &CallError) -> Result<(), WaitEnd> {
+        let format = self.printed.unwrap_or_default();
+        self.report.say(&print::failure(name, error, format)).await
+    }
+
+    /// An operation did not finish in time. It has no record, so that it is asked for again.
+    pub async fn late(&mut self, name: &str, late: Late) -> Result<(), WaitEnd> {
+        let (Some(format), Some(deadline)) = (self.printed, self.report.limits.deadline) else {
+            return Ok(());
+        };
+        let failure = print::failure(name, &past(deadline, name, late), format);
+        self.report.say(&failure).await
+    }
+
+    async fn record(&mut self, records: Records, line: String) -> Result<(), WaitEnd> {
+        let journal = match records {
+            Records::Printed => return self.report.print(line).await,
+            Records::Kept(journal) => journal,
+        };
+        let writing = journal.clone();
+        let limits = &mut self.report.limits;
+        let written = limits.write(move || writing.write(&line)).await;
+        match written.map_err(WaitEnd::Limit)? {
+            Ok(()) => Ok(()),
+            Err(error) => Err(journal.unwritable(error).into()),
+        }
+    }
+
+    /// Keeps what was written, and says what became of the operations.
+    pub async fn over(mut self, end: WaitEnd, has_summary: bool) -> Result<ExitCode, ExitError> {
+        // If standard error is stuck too, the exit code has to do.
+        let _ = self.report.clear().await;
+        let to_resume = match &self.records {
+            Some(Records::Kept(journal)) => {
+                journal.sync()?;
+                ": rerun with the same --out to resume"
+            }
+            Some(Records::Printed) | None => "",
+        };
+        if let WaitEnd::Error(error) = end {
+            return Err(error);
+        }
+        let code = self.report.tally.exit_code(&end);
+        let is_for_people =
+            self.printed != Some(Format::Json) && !matches!(end, WaitEnd::ReaderGone);
+        if is_for_people && (has_summary || code == ExitCode::Interrupted) {
+            let summary = self.report.tally.summary(&end, to_resume);
+            let _ = self.report.say(&summary).await;
+        }
+        Ok(code)
+    }
+}
+
+/// The failure of an operation that did not finish in time: of the kind of the last one, if the last call failed.
+fn past(deadline: Deadline, name: &str, late: Late) -> CallError {
+    let (why, last) = match &late {
+        Late::NotAsked => ("it was not asked for".to_owned(), None),
+        Late::StillRunning => ("it was still running".to_owned(), None),
+        Late::LastFailed(error) => (format!("the last call failed: {error}"), error.failure()),
+    };
+    CallError::Transient(Failure {
+        reason: last.map_or(Reason::Timeout, |failure| failure.reason),
+        message: format!("{name} did not finish within {deadline}; {why}"),
+        http_status: last.and_then(|failure| failure.http_status),
+        service_error: last.and_then(|failure| failure.service_error.clone()),
+        retry_after_ms: last.and_then(|failure| failure.retry_after_ms),
+    })
+}
