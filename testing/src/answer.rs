@@ -1,20 +1,16 @@
 //! What a server answers with: a response, or bytes at the pace of a script.
 
 use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use http_body_util::Full;
-use hyper::body::Body;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 use crate::recorded::read_until_closed;
 
 /// A response with its whole body. `Content-Length` is added when it is sent.
-pub type Reply = Response<Full<Bytes>>;
+pub type Reply = Response<Bytes>;
 
 /// What a server does with one request.
 #[derive(Clone, Debug)]
@@ -54,7 +50,7 @@ pub fn reply(status: u16, fields: &[(&str, &str)], body: impl Into<Bytes>) -> Re
     for (name, value) in fields {
         reply = reply.header(*name, *value);
     }
-    reply.body(Full::new(body.into())).unwrap()
+    reply.body(body.into()).unwrap()
 }
 
 /// A JSON response.
@@ -204,7 +200,7 @@ async fn send(stream: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> io::Resul
 
 /// The bytes of a response over HTTP/1.1.
 fn on_the_wire(reply: &Reply) -> Vec<u8> {
-    let (status, body) = (reply.status(), body_of(reply));
+    let (status, body) = (reply.status(), reply.body());
     let mut bytes = format!("HTTP/1.1 {status}\r\n").into_bytes();
     for (name, value) in reply.headers() {
         for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
@@ -217,15 +213,6 @@ fn on_the_wire(reply: &Reply) -> Vec<u8> {
         bytes.extend_from_slice(format!("content-length: {length}\r\n").as_bytes());
     }
     bytes.extend_from_slice(b"\r\n");
-    bytes.extend_from_slice(&body);
+    bytes.extend_from_slice(body);
     bytes
-}
-
-/// The one frame of a body that is there as a whole.
-fn body_of(reply: &Reply) -> Bytes {
-    let mut body = reply.body().clone();
-    match Pin::new(&mut body).poll_frame(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
-        _ => Bytes::new(),
-    }
 }

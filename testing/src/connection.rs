@@ -4,6 +4,7 @@ use std::convert::Infallible;
 
 use bytes::BytesMut;
 use http::Request;
+use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -79,7 +80,7 @@ pub(crate) async fn http2<F>(
         let answer = answer.clone();
         async move {
             let request = Recorded::of_http2(request).await;
-            Ok::<_, Infallible>(answer(request).await)
+            Ok::<_, Infallible>(answer(request).await.map(Full::new))
         }
     });
     // An error is a client that went away.

@@ -3,7 +3,7 @@
 use std::future::ready;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Full};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::ServerConfig;
@@ -153,7 +153,7 @@ async fn serve_http2<F>(
         let answer = answer();
         async move {
             answer.await;
-            Ok::<_, std::convert::Infallible>(hello())
+            Ok::<_, std::convert::Infallible>(hello().map(Full::new))
         }
     });
     let _ = hyper::server::conn::http2::Builder::new(TokioExecutor::new())

@@ -194,11 +194,7 @@ async fn a_proxy_that_cannot_be_used_fails_only_the_calls_that_need_it() {
 async fn a_redirect_is_not_followed() {
     let other = Server::always(DONE).await;
     let target = other.url("/v1/operations/o");
-    let server = Server::start(move |_, _| {
-        let target = target.clone();
-        async move { reply(302, &[("location", &target)], "") }
-    })
-    .await;
+    let server = Server::always(reply(302, &[("location", &target)], "")).await;
     let (_host, get) = load(config());
     let failure = permanent(get.call(&call(&server)).await);
     assert_eq!(
