@@ -3,6 +3,7 @@
 //! The cursor waits at the beginning of the line below. So what a terminal echoes, such as `^C`, stands on a line of
 //! its own, and goes with the bars.
 
+use std::env;
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
@@ -52,9 +53,14 @@ struct Line {
 
 impl Bars {
     /// Bars for the operations of these names, which are those of `all` that have not ended. Nothing if standard
-    /// error is no terminal.
+    /// error is not a terminal that can draw them, or has the lines of `-v`, which would stand between them.
     pub fn on_terminal(all: usize, names: &[String]) -> Option<Bars> {
-        io::stderr().is_terminal().then(|| Bars::new(all, names))
+        let is_dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
+        #[cfg(windows)]
+        let is_dumb = is_dumb || !crossterm::ansi_support::supports_ansi();
+        let has_lines = tracing::enabled!(tracing::Level::DEBUG);
+        let can_draw = io::stderr().is_terminal() && !is_dumb && !has_lines;
+        can_draw.then(|| Bars::new(all, names))
     }
 
     fn new(all: usize, names: &[String]) -> Bars {

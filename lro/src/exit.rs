@@ -9,13 +9,17 @@ use crate::terminal;
 /// What the command tells the shell.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ExitCode {
+    /// All went well.
     Success = 0,
+    /// Trying again cannot help until something is repaired.
     PermanentFailure = 1,
+    /// What was typed cannot be used, as clap says it.
     Usage = 2,
+    /// An operation was fetched, and it has failed.
     OperationFailed = 3,
-    /// EX_TEMPFAIL of sysexits.h.
+    /// Trying again later may help: EX_TEMPFAIL of sysexits.h.
     TransientFailure = 75,
-    /// 128 and the number of SIGINT, as a shell has it.
+    /// A signal ended it: 128 and the number of SIGINT, as a shell has it.
     Interrupted = 130,
 }
 
@@ -52,7 +56,9 @@ impl From<&CallError> for ExitCode {
 /// Why the command cannot go on.
 #[derive(Debug)]
 pub struct ExitError {
+    /// What the shell is told.
     pub code: ExitCode,
+    /// What a person is told, on one line.
     pub message: String,
 }
 

@@ -21,17 +21,17 @@ pub enum End {
     NotFetched,
 }
 
-/// The line of an operation that is done: its name as it was asked for, and the eleven outputs.
+/// The record of an operation that is done: its name as it was asked for, and the eleven outputs.
 pub fn done(name: &str, manifest: &Manifest, outputs: &Outputs) -> String {
     let name = serde_json::Value::from(name);
     let outputs = outputs_json(manifest, outputs);
-    format!("{{\"name\":{name},\"outputs\":{outputs}}}\n")
+    format!("{{\"name\":{name},\"outputs\":{outputs}}}")
 }
 
-/// The line of an operation that could not be fetched.
+/// The record of an operation that could not be fetched.
 pub fn not_fetched(name: &str, error: &CallError) -> String {
     let name = serde_json::Value::from(name);
-    format!("{{\"name\":{name},\"failure\":{}}}\n", failure_json(error))
+    format!("{{\"name\":{name},\"failure\":{}}}", failure_json(error))
 }
 
 /// The file, which is locked.
@@ -101,9 +101,9 @@ impl Journal {
         Ok((Journal { path, file }, ended))
     }
 
-    /// Writes one line, whole.
-    pub fn write(&self, line: &str) -> io::Result<()> {
-        (&self.file).write_all(line.as_bytes())
+    /// Writes one record, on a line of its own.
+    pub fn write(&self, record: &str) -> io::Result<()> {
+        (&self.file).write_all(format!("{record}\n").as_bytes())
     }
 
     /// Waits until what was written is on the disk.
@@ -111,7 +111,7 @@ impl Journal {
         self.file.sync_all().map_err(|error| self.unwritable(error))
     }
 
-    /// Says that a line could not be written.
+    /// Says that a record could not be written.
     pub fn unwritable(&self, error: io::Error) -> ExitError {
         ExitError::permanent(format!(
             "cannot write {} (--out): {error}",
@@ -186,7 +186,7 @@ mod tests {
         let (_folder, path) = file(&format!("{DONE}{}", &FAILED[..20]));
         let (journal, ended) = Journal::open(&path).unwrap();
         assert_eq!(ended.into_keys().collect::<Vec<_>>(), ["operations/a"]);
-        journal.write(FAILED).unwrap();
+        journal.write(FAILED.trim_end()).unwrap();
         assert_eq!(
             std::fs::read_to_string(&path).unwrap(),
             format!("{DONE}{FAILED}")

@@ -13,6 +13,7 @@ use crate::signals::Interrupted;
 /// A deadline, which is shown as the time that was given.
 #[derive(Clone, Copy)]
 pub struct Deadline {
+    /// When it is.
     pub at: Instant,
     given: Duration,
 }
@@ -39,13 +40,17 @@ impl fmt::Display for Deadline {
 /// Which limit was reached.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Limit {
+    /// The time that was given.
     Deadline,
+    /// A signal.
     Interrupted,
 }
 
 /// The limits of a command.
 pub struct Limits {
+    /// When it has to end, if there is such a time.
     pub deadline: Option<Deadline>,
+    /// Ctrl-C or SIGTERM.
     pub interrupted: Interrupted,
 }
 

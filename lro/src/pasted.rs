@@ -42,7 +42,7 @@ pub fn variable<'a>(option: &str, value: &'a str) -> Result<&'a str, ExitError> 
     match is_plainly_a_name || is_set {
         true => Ok(value),
         false => Err(ExitError::usage(format!(
-            "{option} is not the name of a variable that is set, and it is not shown, for it may hold the token \
+            "{option} is not the name of a variable that is set, and it is not shown, for it may be the token \
              itself; give the variable's name"
         ))),
     }

@@ -72,7 +72,7 @@ pub fn failure(name: &str, error: &CallError, format: Format) -> String {
 }
 
 /// JSON for this stream: byte for byte, but on a terminal with escapes for what it would obey.
-fn json(json: String, stream: &impl IsTerminal) -> String {
+pub fn json(json: String, stream: &impl IsTerminal) -> String {
     match stream.is_terminal() {
         true => visible(&json).into_owned(),
         false => json,

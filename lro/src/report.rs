@@ -21,7 +21,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// The report of a wait.
 pub struct Report {
+    /// What became of the operations.
     pub tally: Tally,
+    /// What ends the wait early, and what is written with it.
     pub limits: Limits,
     format: Format,
     shown: Shown,
@@ -101,7 +103,8 @@ impl Report {
         match self.format {
             Format::Json => {
                 let failure = self.tally.last_failure();
-                json!({"left": left, "of": all, "lastFailure": failure}).to_string()
+                let line = json!({"left": left, "of": all, "lastFailure": failure});
+                print::json(line.to_string(), &io::stderr())
             }
             Format::Table => {
                 let time = Duration::from_secs(self.started.elapsed().as_secs());
@@ -112,12 +115,12 @@ impl Report {
         }
     }
 
-    /// Prints this on standard output, where the bars may be in the way.
+    /// Prints this with a line break on standard output, where the bars may be in the way.
     pub async fn print(&mut self, text: String) -> Result<(), WaitEnd> {
         let erase = self.erase();
         let write = move || {
             terminal::to_standard_error(&erase);
-            print::to_standard_output(&text)
+            print::to_standard_output(&(text + "\n"))
         };
         match self.limits.write(write).await.map_err(WaitEnd::Limit)? {
             Ok(()) => Ok(()),

@@ -1,5 +1,6 @@
 //! What a wait writes of each operation: a record for `--out`, what is printed, or both.
 
+use std::io;
 use std::sync::Arc;
 
 use operations_host::{CallError, Failure, Manifest, Outputs, Reason};
@@ -17,6 +18,7 @@ pub struct Results {
     pub records: Option<Records>,
     /// How results are printed besides, if they are.
     pub printed: Option<Format>,
+    /// What is told besides.
     pub report: Report,
 }
 
@@ -33,6 +35,7 @@ pub enum Records {
 pub enum Late {
     /// There were more operations than the time allowed to ask for.
     NotAsked,
+    /// No call said that it is done.
     StillRunning,
     /// The last call failed.
     LastFailed(CallError),
@@ -48,11 +51,11 @@ impl Results {
         outputs: &Outputs,
     ) -> Result<(), WaitEnd> {
         if let Some(records) = self.records.clone() {
-            let line = journal::done(name, manifest, outputs);
-            self.record(records, line).await?;
+            let record = journal::done(name, manifest, outputs);
+            self.record(records, record).await?;
         }
         if let Some(format) = self.printed {
-            let text = print::outputs(manifest, outputs, format) + "\n";
+            let text = print::outputs(manifest, outputs, format);
             self.report.print(text).await?;
         }
         let end = match outputs.error {
@@ -98,14 +101,14 @@ impl Results {
         self.report.say(&failure).await
     }
 
-    async fn record(&mut self, records: Records, line: String) -> Result<(), WaitEnd> {
+    async fn record(&mut self, records: Records, record: String) -> Result<(), WaitEnd> {
         let journal = match records {
-            Records::Printed => return self.report.print(line).await,
+            Records::Printed => return self.report.print(print::json(record, &io::stdout())).await,
             Records::Kept(journal) => journal,
         };
         let writing = journal.clone();
         let limits = &mut self.report.limits;
-        let written = limits.write(move || writing.write(&line)).await;
+        let written = limits.write(move || writing.write(&record)).await;
         match written.map_err(WaitEnd::Limit)? {
             Ok(()) => Ok(()),
             Err(error) => Err(journal.unwritable(error).into()),

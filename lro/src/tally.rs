@@ -28,6 +28,7 @@ impl From<ExitError> for WaitEnd {
 
 /// The operations of a wait, counted.
 pub struct Tally {
+    /// How many there are.
     pub all: usize,
     succeeded: usize,
     failed: usize,

@@ -17,10 +17,13 @@ use crate::tally::WaitEnd;
 
 /// A wait under way.
 pub struct Waiting {
+    /// How calls reach their service.
     pub connection: Connection,
+    /// What is called.
     pub block: Arc<LoadedBlock>,
     /// Of the operations that have not ended.
     pub names: Vec<String>,
+    /// Where it says what became of them.
     pub results: Results,
     /// Whether an operation was fetched: the address of the others is right then.
     pub answered: bool,

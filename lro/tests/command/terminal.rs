@@ -236,6 +236,9 @@ async fn nothing_that_others_wrote_acts_on_the_terminal() {
         let names = ["operations/done-a", "operations/failing-b", &name];
         let wait = [&["wait"], &names[..], &arguments, &limits].concat();
         AtTerminal::start(&wait).end().await;
+        let records = ["--out", "-"];
+        let wait = [&["wait"], &names[..], &arguments, &limits, &records].concat();
+        AtTerminal::start(&wait).end().await;
     }
     let usage = AtTerminal::start(&["get", "a", &name]).end().await;
     assert!(
