@@ -9,14 +9,14 @@ use std::time::Duration;
 use bytes::Bytes;
 
 /// One built-in operation: the service that owns it and its two states.
-pub(super) struct BuiltinOperation {
-    pub(super) service: &'static str,
-    pub(super) name: &'static str,
+pub(crate) struct BuiltinOperation {
+    pub(crate) service: &'static str,
+    pub(crate) name: &'static str,
     running: &'static str,
     ended: &'static str,
 }
 
-pub(super) static BUILTIN_OPERATIONS: [BuiltinOperation; 3] = [
+pub(crate) static BUILTIN_OPERATIONS: [BuiltinOperation; 3] = [
     BuiltinOperation {
         service: "apigateway.googleapis.com/v1",
         name: "projects/demo/locations/global/operations/operation-create-api",
@@ -42,7 +42,7 @@ const NO_PROGRESS: &str = "\"progress\": 0";
 
 impl BuiltinOperation {
     /// The operation as JSON text, `elapsed` after its first request, when it runs for `run_time`.
-    pub(super) fn body(&self, elapsed: Duration, run_time: Duration) -> Bytes {
+    pub(crate) fn body(&self, elapsed: Duration, run_time: Duration) -> Bytes {
         if elapsed >= run_time {
             return Bytes::from_static(self.ended.as_bytes());
         }
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn no_run_time_means_ended_at_once() {
+    fn an_operation_without_run_time_has_ended_at_once() {
         let body = BUILTIN_OPERATIONS[2].body(Duration::ZERO, Duration::ZERO);
         assert_eq!(body, BUILTIN_OPERATIONS[2].ended.as_bytes());
     }

@@ -2,12 +2,12 @@
 //! gives for a URL that no API serves.
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 use serde_json::{Value, json};
 
-use crate::content_type;
+use crate::response;
 
 /// The statuses that an `operations/error-STATUS` asks for, each with the `google.rpc.Code` that maps to it (see the
 /// HTTP mapping in google/rpc/code.proto).
@@ -26,7 +26,7 @@ const CODES: [(StatusCode, &str); 10] = [
 
 /// The failure that a special name asks for: `operations/error-STATUS` or `operations/html-404`, alone or at the end
 /// of a longer name. None when the name asks for nothing, or for a status outside `CODES`.
-pub(super) fn asked_for(name: &str, path: &str) -> Option<Response<Full<Bytes>>> {
+pub(crate) fn asked_for(name: &str, path: &str) -> Option<Response<Full<Bytes>>> {
     let (parent, id) = name.rsplit_once('/')?;
     if parent != "operations" && !parent.ends_with("/operations") {
         return None;
@@ -72,7 +72,7 @@ pub(super) fn asked_for(name: &str, path: &str) -> Option<Response<Full<Bytes>>>
 }
 
 /// 404 for a name that no operation has.
-pub(super) fn not_found(name: &str) -> Response<Full<Bytes>> {
+pub(crate) fn not_found(name: &str) -> Response<Full<Bytes>> {
     error(
         StatusCode::NOT_FOUND,
         "NOT_FOUND",
@@ -82,7 +82,7 @@ pub(super) fn not_found(name: &str) -> Response<Full<Bytes>> {
 }
 
 /// 400 for a path that cannot be percent-decoded.
-pub(super) fn bad_escape(path: &str) -> Response<Full<Bytes>> {
+pub(crate) fn bad_escape(path: &str) -> Response<Full<Bytes>> {
     error(
         StatusCode::BAD_REQUEST,
         "INVALID_ARGUMENT",
@@ -92,7 +92,7 @@ pub(super) fn bad_escape(path: &str) -> Response<Full<Bytes>> {
 }
 
 /// 405 for any method but GET, which is the one that `operations.get` is mapped to.
-pub(super) fn method_not_allowed(method: &str) -> Response<Full<Bytes>> {
+pub(crate) fn method_not_allowed(method: &str) -> Response<Full<Bytes>> {
     // No google.rpc.Code maps to 405. UNIMPLEMENTED is the one for an operation that the service does not support.
     let mut response = error(
         StatusCode::METHOD_NOT_ALLOWED,
@@ -108,7 +108,7 @@ pub(super) fn method_not_allowed(method: &str) -> Response<Full<Bytes>> {
 }
 
 /// 404 as an HTML page, for a path outside every API.
-pub(super) fn page_not_found(path: &str) -> Response<Full<Bytes>> {
+pub(crate) fn page_not_found(path: &str) -> Response<Full<Bytes>> {
     let path = path
         .replace('&', "&amp;")
         .replace('<', "&lt;")
@@ -124,7 +124,7 @@ pub(super) fn page_not_found(path: &str) -> Response<Full<Bytes>> {
          <p>The requested URL <code>{path}</code> was not found on this server.  \
          <ins>That’s all we know.</ins>\n"
     );
-    respond(StatusCode::NOT_FOUND, content_type::HTML, page)
+    response::new(StatusCode::NOT_FOUND, response::HTML, page)
 }
 
 fn unauthenticated() -> Response<Full<Bytes>> {
@@ -217,14 +217,5 @@ fn error(
             "details": details
         }
     });
-    respond(status, content_type::JSON, format!("{body:#}\n"))
-}
-
-fn respond(status: StatusCode, content_type: &'static str, body: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::from(body));
-    *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    response
+    response::new(status, response::JSON, format!("{body:#}\n"))
 }

@@ -21,41 +21,33 @@
 //! ```
 
 mod builtin;
-mod content_type;
+mod directory;
 mod failure;
 mod path;
+mod response;
+mod server;
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::fmt;
-use std::future::{self, Future};
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::path::Path;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Method, Request, Response};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use serde::Deserialize;
-use tokio::net::TcpListener;
-use tokio::task::{JoinHandle, JoinSet};
 
 use builtin::{BUILTIN_OPERATIONS, BuiltinOperation};
 use path::PathError;
 
+pub use directory::EmulatorError;
+pub use server::Running;
+
 /// How long a built-in operation runs, counted from its first request, unless the caller says otherwise.
 pub const DEFAULT_RUN_TIME: Duration = Duration::from_secs(3);
-
-/// How long to wait before the next accept after one failed, for example because the process has no file descriptor
-/// left: an error that would come back at once, many thousand times a second.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// The built-in operations as `(service, name)`, where a service is a host and a version, for example
 /// `("apigateway.googleapis.com/v1", "projects/demo/locations/global/operations/operation-create-api")`.
@@ -142,31 +134,10 @@ impl Emulator {
     /// `operations` segment, when two files have the same name, and when there is no such file. Each error names the
     /// path and says what to do.
     pub fn from_dir(dir: &Path) -> Result<Self, EmulatorError> {
-        let mut operations = BTreeMap::new();
-        let mut origins: BTreeMap<String, PathBuf> = BTreeMap::new();
-        for file in json_files(dir)? {
-            let body = match std::fs::read(&file) {
-                Ok(body) => body,
-                Err(source) => return Err(EmulatorError::Read { path: file, source }),
-            };
-            let name = match recorded_name(&body) {
-                Ok(name) => name,
-                Err(reason) => return Err(EmulatorError::NotAnOperation { file, reason }),
-            };
-            if let Some(first) = origins.insert(name.clone(), file.clone()) {
-                return Err(EmulatorError::DuplicateName {
-                    name,
-                    first,
-                    second: file,
-                });
-            }
-            operations.insert(name, Operation::Recorded(Bytes::from(body)));
-        }
-        if operations.is_empty() {
-            return Err(EmulatorError::Empty {
-                dir: dir.to_owned(),
-            });
-        }
+        let recorded = directory::read(dir)?.into_iter();
+        let operations = recorded
+            .map(|(name, body)| (name, Operation::Recorded(body)))
+            .collect();
         Ok(Self { operations })
     }
 
@@ -184,10 +155,10 @@ impl Emulator {
     ///
     /// When the address cannot be bound, for example because the port is taken.
     pub async fn bind(self, addr: SocketAddr) -> io::Result<Running> {
-        let listener = TcpListener::bind(addr).await?;
-        let local_addr = listener.local_addr()?;
-        let task = tokio::spawn(accept(listener, Arc::new(self)));
-        Ok(Running { local_addr, task })
+        let answer = move |request: &Request<Incoming>| {
+            self.answer(request.method(), request.uri().path(), Instant::now())
+        };
+        Running::start(addr, answer).await
     }
 
     fn answer(&self, method: &Method, path: &str, now: Instant) -> Response<Full<Bytes>> {
@@ -202,189 +173,7 @@ impl Emulator {
         let Some(operation) = self.operations.get(&name) else {
             return failure::asked_for(&name, path).unwrap_or_else(|| failure::not_found(&name));
         };
-        let mut response = Response::new(Full::new(operation.body(now)));
-        response
-            .headers_mut()
-            .insert(CONTENT_TYPE, HeaderValue::from_static(content_type::JSON));
-        response
-    }
-}
-
-/// A server that runs until it is dropped, which closes its connections too.
-#[derive(Debug)]
-#[must_use = "the server stops when this is dropped"]
-pub struct Running {
-    local_addr: SocketAddr,
-    task: JoinHandle<()>,
-}
-
-impl Running {
-    /// The address that is listened on, with the port that the system picked if it was asked to.
-    pub fn local_addr(&self) -> SocketAddr {
-        self.local_addr
-    }
-
-    /// What to use in place of `https://SERVICE/VERSION`: `http://127.0.0.1:PORT/v1`. The server takes any version.
-    pub fn endpoint(&self) -> String {
-        format!("http://{}/v1", self.local_addr)
-    }
-
-    /// Serves until `shutdown` completes, for example `async { _ = tokio::signal::ctrl_c().await }`, then stops.
-    pub async fn serve_until(self, shutdown: impl Future<Output = ()>) {
-        shutdown.await;
-        drop(self);
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-/// Accepts connections for ever. The connections live in the set, so that they end with this task.
-async fn accept(listener: TcpListener, emulator: Arc<Emulator>) {
-    let mut connections = JoinSet::new();
-    loop {
-        while connections.try_join_next().is_some() {}
-        let Ok((stream, _)) = listener.accept().await else {
-            tokio::time::sleep(ACCEPT_PAUSE).await;
-            continue;
-        };
-        let emulator = Arc::clone(&emulator);
-        connections.spawn(async move {
-            let service = service_fn(move |request: Request<Incoming>| {
-                let response =
-                    emulator.answer(request.method(), request.uri().path(), Instant::now());
-                future::ready(Ok::<_, Infallible>(response))
-            });
-            // An error is a client that went away or does not speak HTTP/1.1: it ends its own connection only.
-            let _ = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .serve_connection(TokioIo::new(stream), service)
-                .await;
-        });
-    }
-}
-
-fn json_files(dir: &Path) -> Result<Vec<PathBuf>, EmulatorError> {
-    let unreadable = |source| EmulatorError::Read {
-        path: dir.to_owned(),
-        source,
-    };
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(dir).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "json")
-            && !path.is_dir()
-        {
-            files.push(path);
-        }
-    }
-    files.sort();
-    Ok(files)
-}
-
-/// The name of a recorded operation, or why it has none.
-fn recorded_name(body: &[u8]) -> Result<String, String> {
-    #[derive(Deserialize)]
-    struct Named {
-        name: String,
-    }
-
-    let text = std::str::from_utf8(body).map_err(|error| format!("not UTF-8: {error}"))?;
-    // serde would also take an array, with the name as its first element.
-    if !text
-        .trim_start_matches([' ', '\t', '\r', '\n'])
-        .starts_with('{')
-    {
-        return Err("not a JSON object".to_owned());
-    }
-    let Named { name } = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    if name.split('/').any(|segment| segment == "operations") {
-        Ok(name)
-    } else {
-        Err(format!("the name {name:?} has no segment \"operations\""))
-    }
-}
-
-/// Why a directory cannot be served. The text says what to do about it.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum EmulatorError {
-    /// The directory or a file in it cannot be read.
-    Read {
-        /// The directory or file.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// The directory has no `*.json` file.
-    Empty {
-        /// The directory.
-        dir: PathBuf,
-    },
-    /// A file is not a JSON object with a string `name` that has an `operations` segment.
-    NotAnOperation {
-        /// The file.
-        file: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// Two files have the same `name`.
-    DuplicateName {
-        /// The name.
-        name: String,
-        /// The file that sorts first.
-        first: PathBuf,
-        /// The other file.
-        second: PathBuf,
-    },
-}
-
-impl fmt::Display for EmulatorError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Read { path, source } => write!(
-                f,
-                "cannot read {}: {source}. Give a directory of *.json files that you may read.",
-                path.display()
-            ),
-            Self::Empty { dir } => write!(
-                f,
-                "{} has no *.json file. Put one file per operation there, each with a JSON object such as \
-                 {{\"name\": \"operations/x\", \"done\": true, \"response\": {{}}}}.",
-                dir.display()
-            ),
-            Self::NotAnOperation { file, reason } => write!(
-                f,
-                "{} is not an operation: {reason}. Make it one JSON object with a string member \"name\" such as \
-                 \"operations/x\", or move it out of the directory.",
-                file.display()
-            ),
-            Self::DuplicateName {
-                name,
-                first,
-                second,
-            } => write!(
-                f,
-                "{} and {} both have the name {name:?}. Change the name in one of them, or move it out of the \
-                 directory.",
-                first.display(),
-                second.display()
-            ),
-        }
-    }
-}
-
-impl std::error::Error for EmulatorError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Read { source, .. } => Some(source),
-            Self::Empty { .. } | Self::NotAnOperation { .. } | Self::DuplicateName { .. } => None,
-        }
+        response::new(StatusCode::OK, response::JSON, operation.body(now))
     }
 }
 

@@ -2,7 +2,7 @@
 
 /// Why a path names no operation.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum PathError {
+pub(crate) enum PathError {
     /// The path does not begin with a version, or nothing follows the version.
     NoVersion,
     /// A `%` without two hexadecimal digits, or octets that are not UTF-8.
@@ -14,7 +14,7 @@ pub(super) enum PathError {
 /// `%2F` and `%2f` stay as they are, as `google.api.HttpRule` says of a variable over several segments (`{name=**}`).
 /// So a client that encodes all but `[-_.~/0-9a-zA-Z]` sends the text `%2F` as `%252F`, one that keeps escapes sends
 /// `%2F`, and both mean the name with the text `%2F`.
-pub(super) fn operation_name(path: &str) -> Result<String, PathError> {
+pub(crate) fn operation_name(path: &str) -> Result<String, PathError> {
     let (version, name) = path
         .strip_prefix('/')
         .and_then(|rest| rest.split_once('/'))
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn decodes_once_and_leaves_encoded_slashes() {
+    fn a_name_is_decoded_once_and_its_encoded_slashes_stay() {
         for (path, name) in [
             ("/v1/operations/x", "operations/x"),
             ("/v1beta/operations/x", "operations/x"),
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_without_a_version_is_told_apart_from_a_bad_escape() {
+    fn a_path_without_a_version_differs_from_a_bad_escape() {
         for path in [
             "",
             "/",

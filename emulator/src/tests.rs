@@ -1,8 +1,8 @@
-use std::fs;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{fs, future};
 
 use http_body_util::BodyExt;
 use serde_json::Value;
+use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -10,35 +10,26 @@ use super::*;
 
 const LOOPBACK: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
 
-/// A directory that is removed when dropped.
-struct Directory(PathBuf);
+/// A directory of the test's own.
+struct Directory(TempDir);
 
 impl Directory {
     fn with(files: &[(&str, &str)]) -> Self {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("emulator-{}-{number}", std::process::id()));
-        fs::create_dir(&path).expect("the directory is new");
+        let directory = tempfile::tempdir().expect("a directory");
         for (file, text) in files {
-            fs::write(path.join(file), text).expect("the file is written");
+            fs::write(directory.path().join(file), text).expect("the file is written");
         }
-        Self(path)
+        Self(directory)
     }
 
     fn emulator(&self) -> Result<Emulator, EmulatorError> {
-        Emulator::from_dir(&self.0)
+        Emulator::from_dir(self.0.path())
     }
 
     fn error(&self) -> String {
         self.emulator()
             .expect_err("the directory is refused")
             .to_string()
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
@@ -129,13 +120,7 @@ async fn a_built_in_operation_runs_from_its_first_request() {
     let progress_at = async |seconds: u64| {
         let path = "/v1/operations/apibatchoperation/claim-devices";
         let answer = emulator.answer(&Method::GET, path, first + Duration::from_secs(seconds));
-        let body = answer
-            .into_body()
-            .collect()
-            .await
-            .expect("a whole body")
-            .to_bytes();
-        let operation: Value = serde_json::from_slice(&body).expect("JSON");
+        let operation: Value = serde_json::from_str(&body_of(answer).await).expect("JSON");
         (
             operation["metadata"]["progress"].clone(),
             operation["done"].clone(),
@@ -198,8 +183,8 @@ fn a_directory_that_cannot_be_served_is_named() {
     assert!(error.to_string().contains("emulator-no-such-directory"));
 
     let empty = Directory::with(&[("notes.txt", "{}")]);
-    fs::create_dir(empty.0.join("inner.json")).expect("the directory is new");
-    assert!(matches!(empty.emulator(), Err(EmulatorError::Empty { dir }) if dir == empty.0));
+    fs::create_dir(empty.0.path().join("inner.json")).expect("the directory is new");
+    assert!(matches!(empty.emulator(), Err(EmulatorError::Empty { dir }) if dir == empty.0.path()));
     assert!(empty.error().contains("Put one file per operation there"));
 }
 
@@ -277,23 +262,17 @@ async fn a_path_without_a_version_is_an_html_404_that_escapes_the_path() {
             answer.body
         );
     }
-    let page = emulator_page("/<script>&\"").await;
+    let page = Emulator::builtin().answer(&Method::GET, "/<script>&\"", Instant::now());
+    let page = body_of(page).await;
     assert!(
         page.contains("<code>/&lt;script&gt;&amp;&quot;</code>"),
         "{page}"
     );
 }
 
-async fn emulator_page(path: &str) -> String {
-    let emulator = Emulator::builtin();
-    let answer = emulator.answer(&Method::GET, path, Instant::now());
-    let body = answer
-        .into_body()
-        .collect()
-        .await
-        .expect("a whole body")
-        .to_bytes();
-    String::from_utf8(body.to_vec()).expect("the page is UTF-8")
+async fn body_of(answer: Response<Full<Bytes>>) -> String {
+    let body = answer.into_body().collect().await.expect("a whole body");
+    String::from_utf8(body.to_bytes().to_vec()).expect("the body is UTF-8")
 }
 
 #[tokio::test]
