@@ -1,4 +1,16 @@
 //! `lro`: gets and waits for long-running operations, through the block.
+//!
+//! | what happens | module |
+//! |---|---|
+//! | the command line is read, a subcommand runs, the process exits | `command`, `exit`, `log` |
+//! | a subcommand | `get`, `wait`, `services`, `emulate`, `demo` |
+//! | flags and variables become settings, a credential, TLS; a pasted secret is not quoted | `connection`, `pasted` |
+//! | names are read; each is asked for until it is done | `names`, `waiting` |
+//! | a deadline or a signal ends a wait | `limits`, `signals` |
+//! | a failure stops the whole wait, or ends one operation | `failure_scope` |
+//! | a result is written; `--out` is resumed | `results`, `journal` |
+//! | progress is shown; ends are counted and summed up | `report`, `bars`, `progress`, `tally` |
+//! | outputs and failures are printed, harmless to a terminal | `print`, `terminal` |
 #![deny(unsafe_code)]
 
 mod bars;
