@@ -21,6 +21,8 @@ pub enum ExitCode {
     TransientFailure = 75,
     /// A signal ended it: 128 and the number of SIGINT, as a shell has it.
     Interrupted = 130,
+    /// 128 and the number of SIGPIPE, as a shell has it.
+    ReaderGone = 141,
 }
 
 /// The exit codes, as `--help` lists them.
@@ -33,6 +35,7 @@ pub fn codes() -> String {
         (OperationFailed, "an operation failed (wait)"),
         (TransientFailure, "transient failure, try again later"),
         (Interrupted, "interrupted (wait)"),
+        (ReaderGone, "nobody reads standard output any more (wait)"),
     ];
     let codes = codes.map(|(code, meaning)| format!("{} {meaning}", code as u8));
     format!("Exit codes: {}.", codes.join("; "))

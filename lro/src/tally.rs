@@ -128,6 +128,8 @@ impl Tally {
             WaitEnd::Error(error) => error.code,
             WaitEnd::Limit(Limit::Interrupted) => ExitCode::Interrupted,
             WaitEnd::Stopped(code) => *code,
+            // What is not shown is not known to have succeeded.
+            WaitEnd::ReaderGone => ExitCode::ReaderGone,
             _ if self.not_fetched > 0 => ExitCode::PermanentFailure,
             WaitEnd::AllEnded | WaitEnd::Limit(Limit::Deadline) if self.left() > 0 => {
                 ExitCode::TransientFailure
@@ -160,7 +162,8 @@ mod tests {
         assert_eq!(code(&[Failed, NotFetched], 1, &late), 1);
         let interrupted = WaitEnd::Limit(Limit::Interrupted);
         assert_eq!(code(&[Failed, NotFetched], 1, &interrupted), 130);
-        assert_eq!(code(&[Failed], 1, &WaitEnd::ReaderGone), 3);
+        assert_eq!(code(&[], 1, &WaitEnd::ReaderGone), 141);
+        assert_eq!(code(&[Failed, NotFetched], 0, &WaitEnd::ReaderGone), 141);
         assert_eq!(code(&[], 1, &WaitEnd::Stopped(ExitCode::Usage)), 2);
     }
 

@@ -29,7 +29,8 @@ use crate::waiting::Waiting;
 /// recorded; so does a wrong address, as long as no operation was fetched.
 ///
 /// Exits with 1 if an operation could not be fetched, else 75 if one did not finish by the deadline, else 3 if one
-/// failed, else 0; with 130 after Ctrl-C or SIGTERM, the second of which ends it at once. A zero-touch batch with
+/// failed, else 0; with 130 after Ctrl-C or SIGTERM, the second of which ends it at once, and with 141 if nobody
+/// reads standard output any more. A zero-touch batch with
 /// failed devices has no error, and counts as a success: look at its response.
 #[derive(Args)]
 pub struct Wait {

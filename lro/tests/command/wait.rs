@@ -730,7 +730,7 @@ async fn a_reader_that_goes_away_ends_the_command_quietly() {
     });
     assert_eq!(names_in(&first.await.unwrap()), ["operations/o"]);
     gate.add_permits(1);
-    let ended = ended(child).await.with_code(0);
+    let ended = ended(child).await.with_code(141);
     assert_eq!(ended.stderr, "");
 }
 
