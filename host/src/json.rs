@@ -249,7 +249,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_white_space_between_tokens_goes() {
+    fn compact_removes_only_white_space_between_tokens() {
         let json = "{ \"a b\" : [ 1.00 , \"x \\\" y\" ,\t\"\\\\\" , \" \" ] ,\r\n\"c\":{ } }";
         assert_eq!(compact(json), r#"{"a b":[1.00,"x \" y","\\"," "],"c":{}}"#);
     }

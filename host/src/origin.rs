@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_has_an_origin_however_it_is_written() {
+    fn a_url_has_one_origin_however_it_is_written() {
         let origin = of("https://API.example/v1").unwrap();
         assert_eq!(origin, of("https://api.example:443").unwrap());
         assert_eq!(origin.to_string(), "api.example");
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn other_schemes_and_user_info_have_none() {
+    fn a_url_of_another_scheme_or_with_user_info_has_no_origin() {
         for url in [
             "ftp://a.example/",
             "/v1",

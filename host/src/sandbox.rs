@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_memories_of_a_call_are_within_the_limit_together() {
+    fn the_memories_of_a_call_share_one_limit() {
         let mut memory = Memory {
             limit: 100,
             used: 0,

@@ -85,15 +85,15 @@ impl Authorization {
         self.quota_project.as_ref()
     }
 
-    /// Whether `text` holds the token, in any case: a host is in lower case. One that is so short that text
-    /// holds it by chance is no token.
+    /// Whether `text` holds the token, in any case: a host is in lower case. Text may hold a very short token by
+    /// chance, so that does not count.
     pub(crate) fn is_in(&self, text: &str) -> bool {
         let text = text.to_ascii_lowercase();
         self.token()
             .is_some_and(|token| text.contains(&token.to_ascii_lowercase()))
     }
 
-    /// `text` without the token, which a service may echo or a name hold, and without its beginning.
+    /// `text` without the token, which a service may echo or a name may hold, and without its beginning.
     pub(crate) fn redact(&self, text: String) -> String {
         let Some(token) = self.token() else {
             return text;
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_holds_the_token_in_no_spelling() {
+    fn a_redacted_text_holds_the_token_in_no_spelling() {
         let encoded = "ya29.not/a%2Breal%3Dtoken~canary";
         assert_eq!(
             redacted(&format!("“{TOKEN}”, {TOKEN}{TOKEN} at /v1/{encoded}?")),
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_was_cut_holds_no_part_of_the_token() {
+    fn a_redacted_text_that_was_cut_holds_no_part_of_the_token() {
         for length in TELLING_AT_A_CUT..TOKEN.len() {
             let cut = format!("Bearer {}…", &TOKEN[..length]);
             assert_eq!(redacted(&cut), "Bearer [credential]…");

@@ -9,14 +9,14 @@ const CLOUD_PLATFORM: &str = "https://www.googleapis.com/auth/cloud-platform";
 
 /// The scopes of a token. Cheap to clone: made once per service, when a manifest is loaded.
 ///
-/// A service lists the scopes of which a token needs one. The rule:
+/// A service lists scopes, one of which a token needs. The rule:
 ///
-/// - `cloud-platform` is listed: that alone. So one token serves nine in ten of the catalogue's
+/// - If `cloud-platform` is listed, that alone. So one token serves nine in ten of the catalogue's
 ///   services, and it is the one scope that every kind of credential can get.
-/// - It is not: all that are listed, sorted. Which one an operation needs depends on what it works
+/// - If not, all that are listed, sorted. Which one an operation needs depends on what it works
 ///   on (`workspaceevents`: a Chat scope for a Chat subscription, a Drive scope for a Drive one),
 ///   and a token that lacks it is refused.
-/// - None is listed: `cloud-platform`.
+/// - If none is listed, `cloud-platform`.
 ///
 /// No rule narrows an authorized user's token, which has the scopes that the user consented to.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn cloud_platform_alone_where_it_is_listed() {
+    fn cloud_platform_is_asked_for_alone_if_it_is_listed() {
         assert_eq!(
             asked(&["https://www.googleapis.com/auth/aiplatform", CLOUD_PLATFORM]),
             [CLOUD_PLATFORM]
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn all_that_are_listed_otherwise_in_one_order() {
+    fn otherwise_all_listed_scopes_are_asked_for_in_one_order() {
         assert_eq!(asked(&["b", "a", "b"]), ["a", "b"]);
         assert_eq!(
             Scopes::for_service(["b", "a"]),
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn cloud_platform_where_none_is_listed() {
+    fn cloud_platform_is_asked_for_if_nothing_is_listed() {
         assert_eq!(asked(&[]), [CLOUD_PLATFORM]);
     }
 }

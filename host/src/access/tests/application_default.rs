@@ -44,7 +44,7 @@ async fn application_default(variables: &[(&str, &str)]) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn application_default_takes_the_variable_then_gclouds_file_then_the_metadata_server() {
+async fn application_default_tries_the_variable_then_gclouds_file_then_the_metadata_server() {
     let server = token_server().await;
     let metadata = Server::start(|_, _| async { token(99, 3600) }).await;
     let machine = metadata.address.to_string();
@@ -89,7 +89,7 @@ async fn application_default_takes_the_variable_then_gclouds_file_then_the_metad
 /// The crate panics then; whoever embeds it must not.
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_machine_without_ca_certificates_is_told_so() {
+async fn a_machine_without_ca_certificates_gets_advice() {
     let said = application_default(&[
         ("GCE_METADATA_HOST", "127.0.0.1:9"),
         ("SSL_CERT_FILE", "/nonexistent"),

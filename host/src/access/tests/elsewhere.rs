@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test]
-async fn none_adds_nothing() {
+async fn no_access_adds_nothing_to_a_request() {
     let access = Access::none();
     let scopes = Scopes::default();
     assert!(access.authorization(&scopes).await.unwrap().is_none());
@@ -29,7 +29,7 @@ async fn a_token_made_elsewhere_is_added_as_it_is() {
 }
 
 #[test]
-fn what_is_no_token_is_refused() {
+fn text_that_is_not_a_token_is_refused() {
     let said = |secret: &str| refused(Access::token(secret.to_owned())).to_string();
     let visible = "the access token must be visible ASCII only: pass the bare token, without `Bearer` and without spaces";
     assert_eq!(said(""), "the access token is empty");

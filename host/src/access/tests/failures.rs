@@ -53,7 +53,7 @@ async fn a_token_source_that_fails_is_transient_and_not_hammered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refusal_is_permanent_and_asked_about_again_after_a_pause() {
+async fn a_refusal_is_permanent_and_the_source_is_asked_again_after_a_pause() {
     let server = Server::start(|number, request| async move {
         match number {
             1 | 2 => refusal(400, "invalid_grant", &request),
@@ -92,7 +92,7 @@ async fn a_refusal_is_permanent_and_asked_about_again_after_a_pause() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_source_that_stays_silent_is_not_waited_for_without_end() {
+async fn a_silent_token_source_is_not_waited_for_forever() {
     let server = Server::script([Answer::nothing().then_silence(), token(2, 3600).into()]).await;
     let access = paced(
         Access::from_credentials_json(user(&server), None).unwrap(),
@@ -121,7 +121,7 @@ async fn a_token_source_that_stays_silent_is_not_waited_for_without_end() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_no_token_is_refused() {
+async fn an_answer_without_a_token_is_refused() {
     let server = Server::start(|_, request| async move {
         answer::json(200, json!([CANARY, request.text()]).to_string())
     })

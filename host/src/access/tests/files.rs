@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_file_that_is_no_credentials_file_is_refused_by_name() {
+fn an_invalid_credentials_file_is_refused_by_name() {
     let said = |content: &str| {
         let file = File::with(content);
         let error = refused(Access::from_credentials_file(&file.0, None));
@@ -39,7 +39,7 @@ fn a_file_that_is_no_credentials_file_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn what_only_the_crate_finds_unfit_is_refused_without_its_words() {
+async fn a_refusal_of_the_crate_is_reported_without_its_words() {
     let server = token_server().await;
     let mut file = external_account(&server, json!({"nothing": CANARY}));
     file["scopes"] = json!(CANARY);
@@ -86,7 +86,7 @@ fn secrets_are_not_sent_in_the_clear() {
 }
 
 #[test]
-fn a_quota_project_has_to_fit_a_header() {
+fn a_quota_project_that_does_not_fit_a_header_is_refused() {
     assert_eq!(
         refused(Access::metadata_server(Some("a\nb"))).to_string(),
         "the quota project must be visible ASCII only: give the ID of a project"
@@ -94,7 +94,7 @@ fn a_quota_project_has_to_fit_a_header() {
 }
 
 #[test]
-fn no_credentials_says_what_to_do() {
+fn without_credentials_the_error_says_what_to_do() {
     assert_eq!(
         AccessError::new(AccessErrorKind::NoCredentials).to_string(),
         "no credentials were found: run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS to a credentials file (gcloud has none, and no metadata server answers)"

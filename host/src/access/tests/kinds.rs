@@ -120,7 +120,7 @@ async fn workload_identity_exchanges_the_token_in_a_file() {
 }
 
 #[tokio::test]
-async fn a_subject_token_that_is_missing_or_unfit_is_not_quoted() {
+async fn a_missing_or_invalid_subject_token_is_not_quoted() {
     let server =
         Server::start(|_, request| async move { refusal(400, "invalid_grant", &request) }).await;
     let access = |source| {
@@ -161,7 +161,7 @@ async fn a_subject_token_that_is_missing_or_unfit_is_not_quoted() {
 }
 
 #[tokio::test]
-async fn workload_identity_may_go_on_to_a_service_account() {
+async fn workload_identity_can_impersonate_a_service_account() {
     let tokens = token_server().await;
     let iam = Server::start(|_, _| async { impersonated("2999-01-01T00:00:00Z") }).await;
     let subject = File::with("subject");
@@ -185,7 +185,7 @@ async fn workload_identity_may_go_on_to_a_service_account() {
 }
 
 #[tokio::test]
-async fn impersonation_goes_by_its_source() {
+async fn impersonation_asks_with_the_token_of_its_source() {
     let tokens = token_server().await;
     let iam = Server::start(|_, _| async { impersonated("2999-01-01T00:00:00Z") }).await;
     let access = Access::from_credentials_json(impersonation(&tokens, &iam), Some("p")).unwrap();
@@ -232,7 +232,7 @@ async fn an_impersonated_token_that_has_expired_is_an_error_not_a_panic() {
 }
 
 #[tokio::test]
-async fn an_impersonation_that_is_refused_says_which_role_it_takes() {
+async fn a_refused_impersonation_names_the_role_that_it_needs() {
     let tokens = token_server().await;
     let iam = Server::start(|_, request| async move {
         let said = format!("{CANARY} {}", request.head);
@@ -271,7 +271,7 @@ async fn the_metadata_server_gives_the_machines_token() {
 }
 
 #[tokio::test]
-async fn a_machine_without_a_service_account_is_told_so() {
+async fn a_machine_without_a_service_account_gets_advice() {
     let server =
         Server::start(|_, request| async move { refusal(404, "not found", &request) }).await;
     let error = refused(machine(&server).authorization(&Scopes::default()).await);

@@ -20,7 +20,7 @@ async fn a_hundred_calls_are_one_token_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hundred_calls_after_expiry_are_one_more() {
+async fn a_hundred_calls_after_expiry_are_one_more_request() {
     let server = Server::script([token(1, 2).into(), token(2, 3600).into()]).await;
     let access = user_access(&server);
     assert_eq!(bearer(&access).await, format!("Bearer {CANARY}-1"));
@@ -79,7 +79,7 @@ async fn a_service_that_always_says_401_does_not_cost_a_token_per_call() {
 }
 
 #[tokio::test]
-async fn a_rebuild_that_gives_the_same_token_is_no_reason_to_ask_again() {
+async fn a_rebuild_that_gives_the_same_token_does_not_repeat_the_request() {
     let server = Server::start(|_, _| async { token(7, 3600) }).await;
     let access = machine(&server);
     let scopes = Scopes::default();
