@@ -117,7 +117,11 @@ fn create(folder: &Path) -> io::Result<()> {
 fn others_may_write(path: &Path) -> io::Result<Option<String>> {
     use std::os::unix::fs::MetadataExt;
 
-    let metadata = path.symlink_metadata()?;
+    let metadata = match path.symlink_metadata() {
+        // Another process with the same cache has removed or renamed it.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        metadata => metadata?,
+    };
     let shown = path.display();
     if metadata.uid() != rustix::process::geteuid().as_raw() {
         return Ok(Some(format!("{shown} belongs to another user")));
@@ -148,6 +152,13 @@ mod tests {
 
     use super::*;
     use crate::config::Instances;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_vanishes_while_the_cache_folder_is_checked_is_ignored() {
+        let gone = others_may_write(Path::new("/no/such/file"));
+        assert_eq!(gone.unwrap(), None);
+    }
 
     #[test]
     fn more_calls_than_a_machine_has_room_for_are_refused_without_overflow() {
