@@ -126,10 +126,11 @@ fn is_cut_short(line: &[u8]) -> bool {
     const BEGINNING: &[u8] = b"{\"name\":\"";
     let zeros = line.iter().rev().take_while(|byte| **byte == 0).count();
     let line = &line[..line.len() - zeros];
-    let is_object = serde_json::from_slice::<serde::de::IgnoredAny>(line).is_ok();
-    match is_object {
-        true => read(line).is_some(),
-        false => line.starts_with(BEGINNING) || BEGINNING.starts_with(line),
+    match serde_json::from_slice::<serde::de::IgnoredAny>(line) {
+        Ok(_) => read(line).is_some(),
+        // It ends in the middle. Where it breaks the grammar before that, someone else wrote it.
+        Err(error) if error.is_eof() => line.starts_with(BEGINNING) || BEGINNING.starts_with(line),
+        Err(_) => false,
     }
 }
 

@@ -79,6 +79,11 @@ impl Tally {
         self.succeeded + self.failed + self.not_fetched
     }
 
+    /// How many of them a service answered with their outputs.
+    pub fn fetched(&self) -> usize {
+        self.succeeded + self.failed
+    }
+
     /// How many have not.
     pub fn left(&self) -> usize {
         self.all - self.ended()

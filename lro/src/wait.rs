@@ -108,7 +108,7 @@ impl Wait {
             }
         }
         let has_summary = is_list || tally.all > 1;
-        let answered = tally.ended() > 0;
+        let answered = tally.fetched() > 0;
         let format = self.output.unwrap_or_default();
         let results = Results {
             printed: self.output.or(records.is_none().then_some(format)),

@@ -555,6 +555,35 @@ async fn a_file_of_another_kind_is_not_written_to() {
 }
 
 #[tokio::test]
+async fn a_line_that_no_power_cut_can_leave_is_not_cut_off() {
+    let server = service().await;
+    for text in [
+        r#"{"name":"precious", not json at all, kept by hand"#,
+        r#"{"name":"x","outputs":{}} # my notes"#,
+    ] {
+        let files = Files::of(&ids(0..2));
+        fs::write(files.out(), text).unwrap();
+        let ended = run(files.wait_out(&server, &[])).await.with_code(2);
+        assert!(ended.stderr.contains("line 1"), "{}", ended.stderr);
+        assert_eq!(files.written(), text);
+    }
+}
+
+#[tokio::test]
+async fn a_recorded_failure_does_not_say_that_the_address_is_right() {
+    let service = service().await;
+    let endpoint = format!("http://{}/v1", service.address);
+    let files = Files::with("operations/moved\n");
+    let invalid = r#"{"name":"operations/a/../b","failure":{"reason":"invalid-name"}}"#;
+    fs::write(files.out(), format!("{invalid}\n")).unwrap();
+    let mut command = lro(&["wait", "--endpoint", &endpoint]);
+    command.arg("--names").arg(files.names());
+    command.arg("--out").arg(files.out());
+    run(command).await.with_code(1);
+    assert_eq!(files.written(), format!("{invalid}\n"));
+}
+
+#[tokio::test]
 async fn an_address_that_is_wrong_stops_the_command_unless_another_was_right() {
     let service = service().await;
     let endpoint = format!("http://{}/v1", service.address);
