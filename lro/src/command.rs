@@ -36,7 +36,7 @@ fn after_help() -> String {
 
 #[derive(Subcommand)]
 enum Command {
-    Get(Get),
+    Get(Box<Get>),
     Wait(Box<Wait>),
     Services(Services),
     Emulate(Emulate),

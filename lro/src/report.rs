@@ -94,7 +94,7 @@ impl Report {
             }
         };
         self.next = Instant::now() + pause;
-        self.to_standard_error(text).await
+        self.write_error(text).await
     }
 
     /// How far the wait is.
@@ -132,13 +132,13 @@ impl Report {
     /// Writes a line to standard error in place of the bars.
     pub async fn say(&mut self, line: &str) -> Result<(), WaitEnd> {
         let text = self.erase() + line + "\n";
-        self.to_standard_error(text).await
+        self.write_error(text).await
     }
 
     /// Takes the bars away.
     pub async fn clear(&mut self) -> Result<(), WaitEnd> {
         let erase = self.erase();
-        self.to_standard_error(erase).await
+        self.write_error(erase).await
     }
 
     fn erase(&mut self) -> String {
@@ -148,7 +148,7 @@ impl Report {
         }
     }
 
-    async fn to_standard_error(&mut self, text: String) -> Result<(), WaitEnd> {
+    async fn write_error(&mut self, text: String) -> Result<(), WaitEnd> {
         let write = move || {
             terminal::to_standard_error(&text);
             Ok(())

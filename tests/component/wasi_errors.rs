@@ -41,8 +41,10 @@ const DENIED: Becomes = (Reason::RequestDenied, Permanent, 1);
 const TOO_LARGE: Becomes = (Reason::TooLarge, Permanent, 1);
 const NOT_AN_OPERATION: Becomes = (Reason::NotAnOperation, Permanent, 1);
 
-/// Each case of `wasi:http`'s `error-code`, the host's error for it, and what it becomes.
-const ERROR_CODES: &[(&str, fn() -> Error, Becomes)] = &[
+/// A case of `wasi:http`'s `error-code`, the host's error for it, and what it becomes.
+type ErrorCodeCase = (&'static str, fn() -> Error, Becomes);
+
+const ERROR_CODES: &[ErrorCodeCase] = &[
     ("DNS-timeout", || Error::DnsTimeout, UNREACHABLE),
     (
         "DNS-error",

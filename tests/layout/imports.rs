@@ -45,11 +45,8 @@ impl Imports {
                 // The same circle is found from each of its files.
                 let first = circle.iter().min().unwrap();
                 let at = circle.iter().position(|module| module == first).unwrap();
-                let turned: Vec<String> = circle[at..]
-                    .iter()
-                    .chain(&circle[..at])
-                    .map(|module| name(module))
-                    .collect();
+                let turned: Vec<String> =
+                    circle[at..].iter().chain(&circle[..at]).map(name).collect();
                 circles.insert(turned.join(" -> "));
             }
         }
