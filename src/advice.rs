@@ -3,7 +3,8 @@
 use crate::bindings::{Reason, ServiceError};
 use crate::request::Request;
 
-/// The advice at the end of a failure's message, as one or more sentences.
+/// The advice at the end of a failure's message, as one or more sentences, where the service does not refuse the
+/// caller as such.
 pub fn what_to_do(
     request: &Request,
     reason: &Reason,
@@ -18,8 +19,7 @@ pub fn what_to_do(
         Reason::Redirected => {
             "Redirects are not followed: set OPERATIONS_ENDPOINT to the address that serves the API."
         }
-        Reason::Unauthenticated => "Get a new access token, or have the host add one.",
-        Reason::PermissionDenied => return how_to_get_permission(request, error),
+        Reason::PermissionDenied => "Grant the caller the permission to get this operation.",
         Reason::WrongAddress => return wrong_address(request),
         Reason::NotFound => return not_found(request),
         Reason::Timeout => "The service waited too long for the request: try again.",
@@ -28,10 +28,11 @@ pub fn what_to_do(
             "Wait before the next call, poll less often, or ask for more quota."
         }
         Reason::Unavailable => "The service cannot answer now: try again later.",
-        Reason::ServiceFault if status == 501 => {
-            "The service does not implement this method: check the version."
-        }
         Reason::ServiceFault => "The service failed: try again later.",
+        Reason::Rejected if status == 400 && names_a_location(error) => {
+            "The operation is kept in a location: set OPERATIONS_ENDPOINT to the host of that location, with \
+             the version."
+        }
         _ => {
             "The service does not take this request: check the name, the version and the settings."
         }
@@ -39,32 +40,12 @@ pub fn what_to_do(
     text.to_owned()
 }
 
-fn how_to_get_permission(request: &Request, error: Option<&ServiceError>) -> String {
-    let reason = error.and_then(ServiceError::info_reason);
-    match reason.as_deref() {
-        Some("ACCESS_TOKEN_SCOPE_INSUFFICIENT") => match request.service {
-            Some(service) if !service.scopes().is_empty() => {
-                format!(
-                    "Get a token with one of the scopes {}.",
-                    service.scopes().join(" ")
-                )
-            }
-            _ => {
-                "Get a token with a scope that the service's documentation of operations.get names."
-                    .to_owned()
-            }
-        },
-        Some("SERVICE_DISABLED") => {
-            match error.and_then(|error| error.info_metadata("activationUrl")) {
-                Some(url) => format!(
-                    "Enable the API at {} and wait a few minutes.",
-                    request.excerpt(&url)
-                ),
-                None => "Enable the API in the project and wait a few minutes.".to_owned(),
-            }
-        }
-        _ => "Grant the caller the permission to get this operation.".to_owned(),
-    }
+/// Whether the service says that the request went to the wrong location.
+fn names_a_location(error: Option<&ServiceError>) -> bool {
+    error.is_some_and(|error| {
+        let words = error.message.to_ascii_lowercase();
+        words.contains("location") || words.contains("region")
+    })
 }
 
 fn wrong_address(request: &Request) -> String {
@@ -143,53 +124,23 @@ mod tests {
         );
     }
 
-    /// The advice for a 403 whose `google.rpc.ErrorInfo` is this.
-    fn for_403(request: &Request, reason: &str, metadata: &str) -> String {
-        let body = format!(
-            r#"{{"error":{{"details":[{{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"{reason}","metadata":{metadata}}}]}}}}"#
-        );
-        let error = service_error::parse(body.as_bytes(), 403);
-        assert!(error.is_some(), "{body}");
-        what_to_do(request, &Reason::PermissionDenied, 403, error.as_ref())
-    }
-
     #[test]
-    fn an_insufficient_scope_gets_the_scopes_of_the_service() {
-        let reason = "ACCESS_TOKEN_SCOPE_INSUFFICIENT";
-        assert_eq!(
-            for_403(&apigateway(NAME), reason, "null"),
-            "Get a token with one of the scopes https://www.googleapis.com/auth/cloud-platform."
-        );
-        // Neither an unknown service nor this one has scopes in the catalogue.
-        let checks = Request::of(
-            "operations/o",
-            &[("OPERATIONS_SERVICE", "checks.googleapis.com")],
-        );
-        for request in [own("operations/o"), checks] {
-            assert_eq!(
-                for_403(&request, reason, "null"),
-                "Get a token with a scope that the service's documentation of operations.get names."
-            );
-        }
-    }
-
-    #[test]
-    fn a_disabled_service_gets_its_activation_url() {
-        let advice = |metadata| for_403(&apigateway(NAME), "SERVICE_DISABLED", metadata);
-        assert_eq!(
-            advice("null"),
-            "Enable the API in the project and wait a few minutes."
-        );
-        assert_eq!(
-            advice(r#"{"activationUrl":"https://a.example/enable"}"#),
-            "Enable the API at “https://a.example/enable” and wait a few minutes."
-        );
+    fn an_answer_400_that_names_a_location_gets_the_way_to_its_host() {
+        let advice = |message: &str| {
+            let body = format!(r#"{{"error":{{"message":"{message}"}}}}"#);
+            let error = service_error::parse(body.as_bytes(), 400);
+            what_to_do(&apigateway(NAME), &Reason::Rejected, 400, error.as_ref())
+        };
+        let location = "The operation is kept in a location: set OPERATIONS_ENDPOINT to the host of that \
+                        location, with the version.";
+        assert_eq!(advice("Location europe-west2-a does not match."), location);
+        assert_eq!(advice("Wrong region."), location);
+        assert!(advice("Wrong.").starts_with("The service does not take this request"));
     }
 
     #[test]
     fn any_other_403_asks_for_the_permission() {
         let grant = "Grant the caller the permission to get this operation.";
-        assert_eq!(for_403(&apigateway(NAME), "OTHER", "null"), grant);
         let advice = what_to_do(&apigateway(NAME), &Reason::PermissionDenied, 403, None);
         assert_eq!(advice, grant);
     }

@@ -2,8 +2,9 @@
 
 use crate::bindings::{Failure, Reason, ServiceError};
 use crate::json;
-use crate::message::shortened;
-use crate::operation::NotAnOperation;
+use crate::message::{excerpt, shortened};
+use crate::operation::{NotAnOperation, Operation};
+use crate::refusal::{Refusal, is_page};
 use crate::request::Request;
 use crate::{advice, retry, service_error};
 
@@ -30,7 +31,7 @@ pub struct Answer {
 /// # Errors
 ///
 /// A failure by the HTTP status, with what the service said.
-pub fn read(request: &Request, answer: Answer) -> Result<Vec<u8>, Failure> {
+pub fn read(request: &Request, mut answer: Answer) -> Result<Vec<u8>, Failure> {
     let encoding = answer.content_encoding.as_deref().unwrap_or("identity");
     let is_readable = encoding
         .split(',')
@@ -48,16 +49,22 @@ pub fn read(request: &Request, answer: Answer) -> Result<Vec<u8>, Failure> {
             ..Failure::new(Reason::NotAnOperation, message)
         });
     }
+    // Nothing behind this point has to look for an echo of the credential.
+    answer.body = request.clean(answer.body);
     let error = if is_readable {
         service_error::parse(&answer.body, answer.status)
     } else {
         None
     };
     let reason = reason(answer.status, error.as_ref(), &answer.body);
-    let words = words(request, &answer, error.as_ref());
+    let words = words(&answer, error.as_ref());
     // A service's words mostly end with a full stop of their own.
     let end = if words.ends_with(".”") { "" } else { "." };
-    let advice = advice::what_to_do(request, &reason, answer.status, error.as_ref());
+    let refusal = Refusal::of(request, answer.status, error.as_ref(), &answer.body);
+    let advice = match refusal {
+        Some(refusal) => refusal.advice(request, error.as_ref()),
+        None => advice::what_to_do(request, &reason, answer.status, error.as_ref()),
+    };
     let message = format!("{request} was answered with {words}{end} {advice}");
     let by_header = answer.retry_after.as_deref();
     let by_header = by_header.and_then(|text| retry::retry_after_ms(text, answer.date.as_deref()));
@@ -65,6 +72,7 @@ pub fn read(request: &Request, answer: Answer) -> Result<Vec<u8>, Failure> {
     let by_detail = by_detail.and_then(|delay| retry::duration_ms(&delay));
     Err(Failure {
         http_status: Some(answer.status),
+        concerns_caller: refusal.is_some(),
         retry_after_ms: by_header.max(by_detail),
         service_error: error,
         ..Failure::new(reason, message)
@@ -72,14 +80,21 @@ pub fn read(request: &Request, answer: Answer) -> Result<Vec<u8>, Failure> {
 }
 
 /// The failure for a 200 whose body cannot be read as a `google.longrunning.Operation`.
-pub fn not_an_operation(request: &Request, why: NotAnOperation) -> Failure {
-    let why = why.redacted(|words| request.redact(words));
+pub fn not_an_operation(request: &Request, body: Vec<u8>, why: NotAnOperation) -> Failure {
+    // A message can quote a key of the answer.
+    let body = request.clean(body);
+    let why = Operation::parse(&body).err().unwrap_or(why);
+    let is_page = is_page(&body);
     let message = match why.reason {
         Reason::TooLarge => {
             format!(
                 "The answer to {request} is too large: {why}. This block cannot read such an operation."
             )
         }
+        _ if is_page => format!(
+            "The answer to {request} is a page of HTML, not an operation. {}",
+            Refusal::Page.advice(request, None)
+        ),
         _ => format!(
             "The answer to {request} is no google.longrunning.Operation: {why}. Check that the \
              service and the name are those of an AIP-151 operation."
@@ -87,6 +102,7 @@ pub fn not_an_operation(request: &Request, why: NotAnOperation) -> Failure {
     };
     Failure {
         http_status: Some(200),
+        concerns_caller: is_page,
         ..Failure::new(why.reason, message)
     }
 }
@@ -118,20 +134,17 @@ fn is_json(body: &[u8]) -> bool {
 }
 
 /// The status and the service's words, as the middle of a sentence.
-fn words(request: &Request, answer: &Answer, error: Option<&ServiceError>) -> String {
+fn words(answer: &Answer, error: Option<&ServiceError>) -> String {
     let status = answer.status;
     // Usually a name of `google.rpc.Code`.
-    let name = error.map(|error| shortened(&request.redact(&error.status), 100));
+    let name = error.map(|error| shortened(&error.status, 100));
     let name = name.unwrap_or_default();
     match error {
         Some(error) if error.message.is_empty() => format!("{status} {name}"),
-        Some(error) => format!(
-            "{status} {name} and says {}",
-            request.excerpt(&error.message)
-        ),
+        Some(error) => format!("{status} {name} and says {}", excerpt(&error.message)),
         None if answer.body.is_empty() => format!("{status} and no readable body"),
         None => match title(&answer.body) {
-            Some(title) => format!("{status} and a page titled {}", request.excerpt(&title)),
+            Some(title) => format!("{status} and a page titled {}", excerpt(&title)),
             None => format!(
                 "{status} and {} bytes that hold no error object",
                 answer.body.len()
@@ -284,7 +297,7 @@ mod tests {
 
     fn refusal(request: &Request, body: &str) -> Failure {
         let why = Operation::parse(body.as_bytes()).unwrap_err();
-        not_an_operation(request, why)
+        not_an_operation(request, body.as_bytes().to_vec(), why)
     }
 
     #[test]
@@ -321,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn a_credential_in_a_key_is_redacted_before_the_key_is_cut() {
+    fn a_credential_in_a_key_is_taken_out_before_the_key_is_cut() {
         let token = "not-a-real-token-0123456789";
         let request = Request::of("operations/o", &[("GOOGLE_OAUTH_ACCESS_TOKEN", token)]);
         let key = format!("{}{token}", "k".repeat(80));

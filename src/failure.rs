@@ -8,11 +8,15 @@ impl Failure {
     /// is put on one line free of control characters.
     pub fn new(reason: Reason, message: impl AsRef<str>) -> Failure {
         Failure {
-            reason,
             message: one_line(message.as_ref()),
+            concerns_caller: matches!(
+                reason,
+                Reason::InvalidSetting | Reason::Unauthenticated | Reason::Certificate
+            ),
             http_status: None,
             service_error: None,
             retry_after_ms: None,
+            reason,
         }
     }
 

@@ -4,13 +4,15 @@
 //! the answer into eleven output variables. `wit/world.wit` is its contract. Each step of a call has
 //! a file, in this order:
 //!
-//! 1. [`settings`] reads the operator's variables, with [`endpoint`] and [`credential`].
+//! 1. [`settings`] reads the operator's variables, with [`endpoint`] and [`credential`], whose [`secret`]
+//!    no name and no other setting may hold.
 //! 2. [`name`] parses the name of the operation.
 //! 3. [`request`] finds where it goes: in the [`catalogue`], by a path [`template`], or with a
 //!    hint from [`suggest`] if the service is unknown.
 //! 4. `exchange` sends it, and again if [`retry`] says so; if no answer comes back, that is a
 //!    [`fault`], which `wasi_error` finds by the host's error code.
-//! 5. [`answer`] reads what came back: an error by [`service_error`], with [`advice`] about it.
+//! 5. [`answer`] reads what came back: an error by [`service_error`], with a [`refusal`] of the caller
+//!    told apart, and [`advice`] about it.
 //! 6. [`operation`] reads the body, as [`json`] takes it apart.
 //! 7. [`flatten`] turns it into the outputs.
 //!
@@ -35,8 +37,10 @@ pub mod json;
 pub mod message;
 pub mod name;
 pub mod operation;
+pub mod refusal;
 pub mod request;
 pub mod retry;
+pub mod secret;
 pub mod service_error;
 pub mod settings;
 pub mod suggest;
@@ -57,7 +61,7 @@ struct Block;
 impl bindings::Guest for Block {
     fn get(name: String) -> Result<Outputs, GetError> {
         let settings = Settings::from_variables(wasi::cli::environment::get_environment())?;
-        get(&name, &settings).map_err(|failure| settings.redact(failure).into())
+        get(&name, &settings).map_err(Failure::into)
     }
 }
 
@@ -68,9 +72,10 @@ fn get(name: &str, settings: &Settings) -> Result<Outputs, Failure> {
     let name = Name::parse(name)?;
     let request = Request::new(&name, settings)?;
     let body = exchange::get(&request, settings)?;
-    let operation =
-        Operation::parse(&body).map_err(|why| answer::not_an_operation(&request, why))?;
-    Ok(flatten::flatten(operation, name.relative()))
+    match Operation::parse(&body) {
+        Ok(operation) => Ok(flatten::flatten(operation, name.relative())),
+        Err(why) => Err(answer::not_an_operation(&request, body, why)),
+    }
 }
 
 // The canonical ABI moves memory by pointers: exporting a function takes unsafe code.

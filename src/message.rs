@@ -1,5 +1,7 @@
 //! How text goes into a message: on one line, and cut to a length that a log can carry.
 
+use crate::secret;
+
 /// `text` on one line: every control character, line separator and text direction mark becomes a
 /// space, so that a message can go to a log or a terminal as it is.
 pub fn one_line(text: &str) -> String {
@@ -13,9 +15,18 @@ fn breaks_a_line(c: char) -> bool {
         || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// A value in double quotes, cut after 100 characters.
+/// A value in double quotes, cut after 100 characters; not if it looks like a credential that was pasted
+/// in the wrong place.
 pub fn quoted(value: &str) -> String {
+    if secret::looks_like_one(value) {
+        return "(not shown: it looks like a credential)".to_owned();
+    }
     format!("\"{}\"", shortened(value, 100))
+}
+
+/// A service's words in quotes, as far as a message can carry them; `service-error` has all of them.
+pub fn excerpt(words: &str) -> String {
+    format!("“{}”", shortened(words, 500))
 }
 
 /// At most `max` characters of `text`, with an ellipsis if there are more.
@@ -44,5 +55,13 @@ mod tests {
         let longest = "ü".repeat(100);
         assert_eq!(quoted(&longest), format!("\"{longest}\""));
         assert_eq!(quoted(&"ü".repeat(101)), format!("\"{longest}…\""));
+    }
+
+    #[test]
+    fn what_looks_like_a_credential_is_not_quoted() {
+        assert_eq!(
+            quoted("ya29.not-a-real-token"),
+            "(not shown: it looks like a credential)"
+        );
     }
 }

@@ -16,7 +16,8 @@ pub struct Name<'a> {
 
 impl<'a> Name<'a> {
     /// Parses `operations/abc`, `projects/p/locations/l/operations/o`, or either of them after
-    /// `//SERVICE/`.
+    /// `//SERVICE/`. White space at the ends, and a byte order mark, as files and forms bring them along, is
+    /// trimmed.
     ///
     /// The published patterns of a service are not enforced, because real names break them. But one
     /// segment must be exactly `operations`, with something after it: the block reads operations, and
@@ -26,6 +27,7 @@ impl<'a> Name<'a> {
     ///
     /// `invalid-name`, with a message that says which rule the name breaks.
     pub fn parse(name: &'a str) -> Result<Name<'a>, Failure> {
+        let name = name.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
         let invalid = |why: &str| Err(invalid(name, why));
         if name.is_empty() {
             return invalid("is empty");
@@ -40,6 +42,15 @@ impl<'a> Name<'a> {
                 "has {} bytes, and {MAX_LENGTH} is the limit",
                 name.len()
             ));
+        }
+        if let Some(control) = name.chars().find(|c| c.is_control()) {
+            return invalid(&format!(
+                "has the control character U+{:04X} in it",
+                u32::from(control)
+            ));
+        }
+        if name.starts_with(is_quotation_mark) || name.ends_with(is_quotation_mark) {
+            return invalid("has a quotation mark at an end");
         }
         let (service, relative) = match name.strip_prefix("//") {
             None => (None, name),
@@ -98,6 +109,23 @@ impl<'a> Name<'a> {
         )
     }
 
+    /// The failure for a relative name that no setting and no default gives a service.
+    pub fn names_no_service(&self) -> Failure {
+        Failure {
+            // With the service set, the same name works.
+            concerns_caller: true,
+            ..Failure::new(
+                Reason::InvalidName,
+                format!(
+                    "Which service is the operation {} of? Pass its full name, such as \
+                     //apigateway.googleapis.com/projects/p/locations/l/operations/o, or set \
+                     OPERATIONS_SERVICE.",
+                    quoted(self.relative)
+                ),
+            )
+        }
+    }
+
     /// The service of a full name, as written (`apigateway.googleapis.com`).
     pub fn service(&self) -> Option<&'a str> {
         self.service
@@ -107,6 +135,13 @@ impl<'a> Name<'a> {
     pub fn relative(&self) -> &'a str {
         self.relative
     }
+}
+
+fn is_quotation_mark(c: char) -> bool {
+    matches!(
+        c,
+        '"' | '\'' | '`' | '«' | '»' | '‹' | '›' | '\u{2018}'..='\u{201f}'
+    )
 }
 
 fn invalid(name: &str, why: &str) -> Failure {
@@ -143,6 +178,60 @@ mod tests {
         let name = Name::parse("//run.googleapis.com/projects/p/locations/l/operations/o").unwrap();
         assert_eq!(name.service(), Some("run.googleapis.com"));
         assert_eq!(name.relative(), "projects/p/locations/l/operations/o");
+    }
+
+    #[test]
+    fn white_space_at_the_ends_is_trimmed() {
+        for name in [
+            "operations/o\r",
+            "operations/o\r\n",
+            "\toperations/o\n\n",
+            " operations/o ",
+            "\u{feff}operations/o",
+            "\u{a0}operations/o\u{3000}",
+        ] {
+            assert_eq!(Name::parse(name).unwrap().relative(), "operations/o");
+        }
+        let longest = format!("  operations/{}  ", "a".repeat(MAX_LENGTH - 11));
+        assert!(Name::parse(&longest).is_ok());
+        assert_eq!(
+            Name::parse("operations/a b").unwrap().relative(),
+            "operations/a b"
+        );
+        assert_eq!(refused(" \n"), "\"\" is empty");
+    }
+
+    #[test]
+    fn control_characters_and_quotation_marks_at_the_ends_are_refused() {
+        for (name, why) in [
+            (
+                "operations/a\rb",
+                "\"operations/a b\" has the control character U+000D in it",
+            ),
+            (
+                "operations/\0",
+                "\"operations/ \" has the control character U+0000 in it",
+            ),
+            (
+                "operations/\u{85}o",
+                "\"operations/ o\" has the control character U+0085 in it",
+            ),
+            (
+                "\"operations/o\"",
+                "\"\"operations/o\"\" has a quotation mark at an end",
+            ),
+            (
+                "operations/o'",
+                "\"operations/o'\" has a quotation mark at an end",
+            ),
+            (
+                "“operations/o”",
+                "\"“operations/o”\" has a quotation mark at an end",
+            ),
+        ] {
+            assert_eq!(refused(name), why);
+        }
+        assert!(Name::parse("operations/a'b").is_ok());
     }
 
     #[test]

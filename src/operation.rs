@@ -55,25 +55,11 @@ pub struct NotAnOperation {
     /// `not-an-operation` or `too-large`.
     pub reason: Reason,
     why: String,
-    /// The key that it has twice, if that is why.
-    repeated_key: Option<String>,
-}
-
-impl NotAnOperation {
-    /// The same with the key of the answer redacted. Do this before it is displayed, which cuts the key.
-    pub fn redacted(mut self, redact: impl Fn(&str) -> String) -> NotAnOperation {
-        self.repeated_key = self.repeated_key.as_deref().map(redact);
-        self
-    }
 }
 
 impl fmt::Display for NotAnOperation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.why)?;
-        match &self.repeated_key {
-            Some(key) => write!(f, " has the key {} twice", quoted(key)),
-            None => Ok(()),
-        }
+        f.write_str(&self.why)
     }
 }
 
@@ -81,15 +67,13 @@ fn not_an_operation<T>(why: impl Into<String>) -> Result<T, NotAnOperation> {
     Err(NotAnOperation {
         reason: Reason::NotAnOperation,
         why: why.into(),
-        repeated_key: None,
     })
 }
 
 fn has_twice<T>(what: &str, key: &str) -> Result<T, NotAnOperation> {
     Err(NotAnOperation {
         reason: Reason::NotAnOperation,
-        why: what.to_owned(),
-        repeated_key: Some(key.to_owned()),
+        why: format!("{what} has the key {} twice", quoted(key)),
     })
 }
 
@@ -108,7 +92,6 @@ fn explained<T>(
             json::Error::OtherType => format!("{what} is not {expected}"),
             error => format!("{what} {error}"),
         },
-        repeated_key: None,
     })
 }
 

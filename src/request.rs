@@ -6,7 +6,7 @@ use crate::bindings::{Failure, Reason};
 use crate::catalogue::{self, Service, Version};
 use crate::credential::Credential;
 use crate::endpoint::Endpoint;
-use crate::message::{quoted, shortened};
+use crate::message::quoted;
 use crate::name::Name;
 use crate::settings::Settings;
 use crate::suggest::{unknown_service, unknown_version};
@@ -33,12 +33,14 @@ pub struct Request {
     pub version: Option<&'static Version>,
     /// Whether the service publishes a pattern that matches the name.
     is_published: bool,
-    /// What a message must not contain.
+    /// What an answer may echo.
     credential: Option<Credential>,
 }
 
 /// How much of a path a message shows, in bytes.
 const MAX_SHOWN_PATH: usize = 512;
+
+const QUOTA_PROJECT: &str = "x-goog-user-project";
 
 const USER_AGENT: &str = concat!("operations-get/", env!("CARGO_PKG_VERSION"));
 
@@ -90,16 +92,25 @@ impl Request {
         service: Option<&str>,
         settings: &Settings,
     ) -> Result<Request, Failure> {
-        let service = service.unwrap_or(catalogue::DEFAULT_SERVICE);
-        let service = catalogue::find(service).ok_or_else(|| unknown_service(service))?;
+        let service = match service {
+            Some(service) => catalogue::find(service).ok_or_else(|| Failure {
+                concerns_caller: name.service().is_none(),
+                ..unknown_service(service)
+            })?,
+            // Another guess would be a puzzling 404, or a token shown to the wrong service.
+            None => catalogue::find(catalogue::DEFAULT_SERVICE)
+                .filter(|service| service.publishes(name.relative()))
+                .ok_or_else(|| name.names_no_service())?,
+        };
         let pinned = settings
             .service
             .as_ref()
             .and_then(|pinned| pinned.version.as_deref());
         let version = match pinned {
-            Some(version) => service
-                .version(version)
-                .ok_or_else(|| unknown_version(service, version))?,
+            Some(version) => service.version(version).ok_or_else(|| Failure {
+                concerns_caller: true,
+                ..unknown_version(service, version)
+            })?,
             None => service.version_for(name.relative()),
         };
         let host = version.host(service, name.relative());
@@ -124,18 +135,22 @@ impl Request {
         })
     }
 
-    /// A service's words without the credential, which it may have echoed. Words are redacted before
-    /// they are cut, because a cut could leave a piece of the credential.
-    pub fn redact(&self, words: &str) -> String {
+    /// The body of an answer without the credential of this request, which the service may have echoed.
+    pub fn clean(&self, body: Vec<u8>) -> Vec<u8> {
         match &self.credential {
-            Some(credential) => credential.redact(words),
-            None => words.to_owned(),
+            Some(credential) => credential.taken_out_of(body),
+            None => body,
         }
     }
 
-    /// A service's words in quotes, as far as a message can carry them; `service-error` has all of them.
-    pub fn excerpt(&self, words: &str) -> String {
-        format!("“{}”", shortened(&self.redact(words), 500))
+    /// Whether it carries a credential of the settings. The host may add one of its own.
+    pub fn has_credential(&self) -> bool {
+        self.credential.is_some()
+    }
+
+    /// Whether the settings say which project is charged.
+    pub fn has_quota_project(&self) -> bool {
+        self.headers.iter().any(|(name, _)| *name == QUOTA_PROJECT)
     }
 
     /// The patterns that the service publishes, if the name matches none of them; otherwise none.
@@ -190,7 +205,7 @@ fn headers(settings: &Settings) -> Vec<(&'static str, String)> {
         None => {}
     }
     if let Some(project) = &settings.quota_project {
-        headers.push(("x-goog-user-project", project.clone()));
+        headers.push((QUOTA_PROJECT, project.clone()));
     }
     headers
 }

@@ -103,9 +103,15 @@ impl ServiceError {
         })
     }
 
-    /// Why the service refused: `google.rpc.ErrorInfo.reason`.
+    /// Why the service refused: `google.rpc.ErrorInfo.reason`, in the older form `errors[].reason`.
     pub fn info_reason(&self) -> Option<Cow<'_, str>> {
-        self.detail("google.rpc.ErrorInfo", "reason").map(string)
+        let info = self.detail("google.rpc.ErrorInfo", "reason");
+        info.or_else(|| {
+            let members = json::members(&self.error).ok()?;
+            let errors = json::elements(first(&members, "errors")?).ok()?;
+            first(&json::members(errors.first()?).ok()?, "reason")
+        })
+        .map(string)
     }
 
     /// A value of `google.rpc.ErrorInfo.metadata`.

@@ -139,15 +139,6 @@ impl Settings {
             _ => Ok(()),
         }
     }
-
-    /// The failure without the credential in its message, which a service may have echoed.
-    /// `service-error` keeps the service's own words.
-    pub fn redact(&self, mut failure: Failure) -> Failure {
-        if let Some(credential) = &self.credential {
-            failure.message = credential.redact(&failure.message);
-        }
-        failure
-    }
 }
 
 fn invalid(message: impl AsRef<str>) -> Failure {
@@ -393,14 +384,6 @@ mod tests {
         assert_eq!(settings.refuse_credential_in("operations/o"), Ok(()));
         let without = Settings::default();
         assert_eq!(without.refuse_credential_in("operations/o"), Ok(()));
-    }
-
-    #[test]
-    fn a_credential_is_redacted_in_a_message() {
-        let echo = Failure::new(Reason::Rejected, "echo: not-a-real-token.");
-        assert_eq!(Settings::default().redact(echo.clone()), echo);
-        let settings = read(&[("GOOGLE_OAUTH_ACCESS_TOKEN", "not-a-real-token")]).unwrap();
-        assert_eq!(settings.redact(echo).message, "echo: [credential].");
     }
 
     #[test]

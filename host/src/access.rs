@@ -31,6 +31,9 @@ use source::CredentialSource;
 /// catalogue's services need about a dozen; a manifest that lists more must not make the host grow.
 const MAX_SCOPE_SETS: NonZeroUsize = NonZeroUsize::new(32).unwrap();
 
+/// The universe of credentials that name no other.
+pub(crate) const GOOGLE_UNIVERSE: &str = "googleapis.com";
+
 /// Whose credential requests carry. Cheap to clone; clones share their tokens.
 ///
 /// # Where a credential comes from
@@ -112,7 +115,10 @@ pub struct Access(AccessSource);
 #[derive(Clone)]
 enum AccessSource {
     None,
-    Token(Authorization),
+    Token {
+        authorization: Authorization,
+        universe: String,
+    },
     Credentials(Arc<CredentialCache>),
 }
 
@@ -135,14 +141,14 @@ impl Access {
     }
 
     /// A token made elsewhere: visible ASCII, without `Bearer`. One trailing newline is trimmed.
-    /// It is never refreshed.
+    /// It is never refreshed, and is of the universe `googleapis.com` ([`Access::in_universe`]).
     ///
     /// # Errors
     ///
     /// If it is empty or holds anything else. The error does not show it.
     pub fn token(secret: String) -> Result<Self, AccessError> {
         Authorization::bearer(&secret)
-            .map(|authorization| Self(AccessSource::Token(authorization)))
+            .map(Self::from_token)
             .map_err(|fault| AccessError::new(AccessErrorKind::Token { fault }))
     }
 
@@ -164,7 +170,7 @@ impl Access {
         }
         // A value that is not Unicode is not ASCII either, which is what the error then says.
         Authorization::bearer(&secret.to_string_lossy())
-            .map(|authorization| Self(AccessSource::Token(authorization)))
+            .map(Self::from_token)
             .map_err(|fault| {
                 AccessError::new(AccessErrorKind::VariableInvalid {
                     variable: variable.to_owned(),
@@ -226,18 +232,50 @@ impl Access {
         CredentialSource::metadata_server(quota_project).map(Self::from_source)
     }
 
-    /// `text`, which may be a flow's data, without the known tokens: the one that was made
-    /// elsewhere, or those that the source gave last.
-    pub(crate) fn redact(&self, text: String) -> String {
+    /// The universe that a token made elsewhere is of, if it is not `googleapis.com`. Files of credentials say it
+    /// themselves (`universe_domain`), and a metadata server is asked.
+    #[must_use]
+    pub fn in_universe(self, domain: &str) -> Self {
+        match self.0 {
+            AccessSource::Token { authorization, .. } => Self(AccessSource::Token {
+                authorization,
+                universe: domain.to_ascii_lowercase(),
+            }),
+            source => Self(source),
+        }
+    }
+
+    /// Whether the credential is of this universe (AIP-4120): it goes to no other. `domain` is in lower case.
+    ///
+    /// A metadata server is asked only about another universe than `googleapis.com`.
+    pub(crate) async fn is_of_universe(&self, domain: &str) -> bool {
         match &self.0 {
-            AccessSource::None => text,
-            AccessSource::Token(authorization) => authorization.redact(text),
+            AccessSource::None => true,
+            AccessSource::Token { universe, .. } => universe == domain,
+            AccessSource::Credentials(credentials) => match credentials.source.universe() {
+                Some(universe) => universe.eq_ignore_ascii_case(domain),
+                None if domain == GOOGLE_UNIVERSE => true,
+                None => {
+                    let credential = credentials.of(&Scopes::default());
+                    let universe = credential.universe().await;
+                    universe.is_some_and(|universe| universe.eq_ignore_ascii_case(domain))
+                }
+            },
+        }
+    }
+
+    /// Whether `text`, which may be a flow's data, holds a whole token that is known: the one that was made elsewhere,
+    /// or one that the source gave last.
+    pub(crate) fn is_in(&self, text: &str) -> bool {
+        match &self.0 {
+            AccessSource::None => false,
+            AccessSource::Token { authorization, .. } => authorization.is_in(text),
             AccessSource::Credentials(credentials) => {
                 let by_scopes = credentials.by_scopes();
-                let last = by_scopes
+                let mut last = by_scopes
                     .iter()
                     .filter_map(|(_, credential)| credential.last());
-                last.fold(text, |text, authorization| authorization.redact(text))
+                last.any(|authorization| authorization.is_in(text))
             }
         }
     }
@@ -260,7 +298,7 @@ impl Access {
     ) -> Result<Option<Authorization>, AccessError> {
         match &self.0 {
             AccessSource::None => Ok(None),
-            AccessSource::Token(authorization) => Ok(Some(authorization.clone())),
+            AccessSource::Token { authorization, .. } => Ok(Some(authorization.clone())),
             AccessSource::Credentials(credentials) => {
                 credentials.of(scopes).authorization().await.map(Some)
             }
@@ -279,11 +317,18 @@ impl Access {
     /// same one (a metadata server keeps its tokens until they expire); and within the minute.
     pub async fn rejected(&self, scopes: &Scopes, refused: &HeaderValue) -> Option<Authorization> {
         match &self.0 {
-            AccessSource::None | AccessSource::Token(_) => None,
+            AccessSource::None | AccessSource::Token { .. } => None,
             AccessSource::Credentials(credentials) => {
                 credentials.of(scopes).rejected(refused).await
             }
         }
+    }
+
+    fn from_token(authorization: Authorization) -> Self {
+        Self(AccessSource::Token {
+            authorization,
+            universe: GOOGLE_UNIVERSE.to_owned(),
+        })
     }
 
     fn from_source(source: CredentialSource) -> Self {
@@ -323,7 +368,7 @@ impl fmt::Debug for Access {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             AccessSource::None => f.write_str("Access(none)"),
-            AccessSource::Token(_) => f.write_str("Access(a token made elsewhere)"),
+            AccessSource::Token { .. } => f.write_str("Access(a token made elsewhere)"),
             AccessSource::Credentials(credentials) => write!(f, "Access({})", credentials.source),
         }
     }

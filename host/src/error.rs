@@ -87,6 +87,10 @@ pub enum CallError {
     /// The call sets a variable that the manifest does not name.
     #[error("the block has no setting {0}: its manifest lists them")]
     UnknownSetting(String),
+    /// The name or a setting holds the host's credential: it would go into the URL, and into the logs of everyone who
+    /// sees URLs.
+    #[error("{0} holds the credential, so nothing was sent: pass each in its own place")]
+    HoldsCredential(&'static str),
     /// The host's credential would go over plain HTTP to this host.
     #[error(
         "the credential would go to {0} in the clear: use an https endpoint or one on this machine, or call without a credential"
@@ -130,6 +134,23 @@ impl CallError {
             CallError::Transient(_) => true,
             CallError::Access(error) => error.is_transient(),
             _ => false,
+        }
+    }
+
+    /// Whether every call with the same settings and access fails alike, whichever operation it asks for: who gets many
+    /// operations stops, and takes none of them for lost. See `concerns-caller` in `wit/world.wit`.
+    pub fn concerns_caller(&self) -> bool {
+        match self {
+            CallError::Permanent(failure) => failure.concerns_caller,
+            CallError::UnknownSetting(_)
+            | CallError::HoldsCredential(_)
+            | CallError::InTheClear(_)
+            | CallError::Stopped => true,
+            CallError::Access(error) => !error.is_transient(),
+            CallError::Transient(_)
+            | CallError::Overran
+            | CallError::Aborted(_)
+            | CallError::InvalidResult { .. } => false,
         }
     }
 

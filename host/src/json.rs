@@ -122,7 +122,7 @@ impl Serialize for Object<'_> {
     }
 }
 
-/// An error of a call as one JSON object on one line: `case`, `reason`, `message`, `httpStatus`,
+/// An error of a call as one JSON object on one line: `case`, `reason`, `message`, `concernsCaller`, `httpStatus`,
 /// `serviceError`, `retryAfterMs`. What is absent is `null`.
 ///
 /// # Panics
@@ -134,6 +134,7 @@ pub fn failure_json(error: &CallError) -> String {
         case: case(error),
         reason: failure.map(reason),
         message: error.to_string(),
+        concerns_caller: error.concerns_caller(),
         http_status: failure.and_then(|failure| failure.http_status),
         service_error: failure
             .and_then(|failure| failure.service_error.as_ref())
@@ -150,6 +151,7 @@ struct FailureJson<'a> {
     case: &'static str,
     reason: Option<&'static str>,
     message: String,
+    concerns_caller: bool,
     http_status: Option<u16>,
     service_error: Option<ServiceErrorJson<'a>>,
     retry_after_ms: Option<u32>,

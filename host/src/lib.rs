@@ -38,6 +38,7 @@ mod bindings;
 mod block;
 mod call;
 mod config;
+mod echo;
 mod engine;
 mod epoch_ticker;
 mod error;

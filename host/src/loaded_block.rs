@@ -108,12 +108,6 @@ impl LoadedBlock {
             },
         };
         if let Some(host) = record.host {
-            // A setting that is part of a host may hold the token. Such a request is denied, so that a call that
-            // gave outputs has none.
-            let host = match result {
-                Ok(_) => host,
-                Err(_) => self.runtime.config.access.redact(host),
-            };
             span.record("service", host);
         }
         span.record("attempts", record.attempts);
@@ -137,13 +131,19 @@ impl LoadedBlock {
             settings.any(|setting| setting.variable == variable)
         };
         let access = &self.runtime.config.access;
-        if let Some((unknown, _)) = call.settings.iter().find(|(variable, _)| !known(variable)) {
-            return Err(CallError::UnknownSetting(access.redact(unknown.clone())));
+        if access.is_in(&call.name) {
+            return Err(CallError::HoldsCredential("the name"));
+        }
+        for (variable, value) in &call.settings {
+            if access.is_in(variable) || access.is_in(value) {
+                return Err(CallError::HoldsCredential("a setting"));
+            }
+            if !known(variable) {
+                return Err(CallError::UnknownSetting(variable.clone()));
+            }
         }
         match endpoint_in_the_clear(call) {
-            Some(endpoint) if !access.is_none() => {
-                Err(CallError::InTheClear(access.redact(endpoint.host)))
-            }
+            Some(endpoint) if !access.is_none() => Err(CallError::InTheClear(endpoint.host)),
             _ => Ok(()),
         }
     }
@@ -272,13 +272,21 @@ impl LoadedBlock {
         }
         let mut error = CallError::from(error);
         if let CallError::Permanent(failure) | CallError::Transient(failure) = &mut error {
-            // A token that was pasted as a name or a setting may be in a message before anything is sent.
-            let access = &self.runtime.config.access;
-            let message = access.redact(std::mem::take(&mut failure.message));
-            failure.message = match &record.authorization {
-                Some(authorization) => authorization.redact(message),
-                None => message,
+            // The block knows of its own credential alone, and says so only where the service does.
+            let is_refused = match failure.http_status {
+                Some(401) => true,
+                Some(403) => !failure.concerns_caller,
+                _ => false,
             };
+            if is_refused
+                && !record.had_credential
+                && !failure.message.contains("o credential was sent")
+            {
+                failure.concerns_caller = true;
+                failure
+                    .message
+                    .push_str(" The host says: no credential was sent.");
+            }
             if let Some(not_sent) = record.not_sent.take() {
                 failure
                     .message

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use http::{Method, Uri};
 
-use crate::access::Scopes;
+use crate::access::{GOOGLE_UNIVERSE, Scopes};
 use crate::call::Call;
 use crate::manifest::Manifest;
 use crate::origin::Origin;
@@ -60,6 +60,14 @@ pub(crate) struct Policy {
     destination: Destination,
 }
 
+/// The credential that a request may carry.
+pub(crate) struct Permit<'a> {
+    /// The scopes that it needs.
+    pub scopes: &'a Scopes,
+    /// The universe that it has to be of; any if the operator named the exact endpoint.
+    pub universe: Option<&'a str>,
+}
+
 enum Destination {
     /// The hosts of the manifest, in this universe if it is not Google's own.
     Services { universe_domain: Option<String> },
@@ -97,23 +105,35 @@ impl Policy {
         }
     }
 
-    /// Whether a request may leave, and if so, which scopes a credential for it needs.
-    pub fn permits(&self, method: &Method, url: &Uri) -> Option<&Scopes> {
+    /// Whether a request may leave, and if so, which credential it may carry.
+    pub fn permits(&self, method: &Method, url: &Uri) -> Option<Permit<'_>> {
         if !self.grants.methods.contains(method) {
             return None;
         }
         let asked = Origin::of(url)?;
         match &self.destination {
             Destination::Nowhere => None,
-            Destination::Endpoint { origin, scopes } => (*origin == asked).then_some(scopes),
+            Destination::Endpoint { origin, scopes } => (*origin == asked).then_some(Permit {
+                scopes,
+                universe: None,
+            }),
             Destination::Services { .. } if !asked.tls || asked.port != 443 => None,
-            Destination::Services { universe_domain } => match universe_domain {
-                None => self.grants.hosts.get(&asked.host),
-                Some(domain) => {
-                    let service = asked.host.strip_suffix(domain.as_str())?;
-                    self.grants.hosts.get(&format!("{service}googleapis.com"))
-                }
-            },
+            Destination::Services { universe_domain } => {
+                let scopes = match universe_domain {
+                    None => self.grants.hosts.get(&asked.host),
+                    Some(domain) => {
+                        let service = asked.host.strip_suffix(domain.as_str())?;
+                        self.grants
+                            .hosts
+                            .get(&format!("{service}{GOOGLE_UNIVERSE}"))
+                    }
+                };
+                let universe = universe_domain.as_deref().unwrap_or(GOOGLE_UNIVERSE);
+                scopes.map(|scopes| Permit {
+                    scopes,
+                    universe: Some(universe),
+                })
+            }
         }
     }
 }
@@ -144,7 +164,8 @@ mod tests {
             });
         let grants = Arc::new(Grants::new(&Manifest::builtin()));
         let policy = Policy::new(grants, &call);
-        policy.permits(&method, &url.parse().unwrap()).cloned()
+        let permit = policy.permits(&method, &url.parse().unwrap())?;
+        Some(permit.scopes.clone())
     }
 
     fn permits(settings: &[Setting], method: Method, url: &str) -> bool {

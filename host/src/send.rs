@@ -9,10 +9,10 @@ use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, Request, Response, StatusCode};
 use http_body_util::BodyExt;
-use percent_encoding::percent_decode_str;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
 use crate::access::{AccessError, Authorization, Scopes};
+use crate::echo;
 use crate::http::{SendError, Timeouts};
 use crate::origin::Origin;
 use crate::policy::Policy;
@@ -32,8 +32,8 @@ pub(crate) struct CallRecord {
     pub attempts: u32,
     /// The host that was asked last, with its port unless that is the scheme's own.
     pub host: Option<String>,
-    /// The credential of the last request: its text must be in no message.
-    pub authorization: Option<Authorization>,
+    /// Whether the last request carried a credential, the block's own or the host's.
+    pub had_credential: bool,
     /// Why this host or its proxy did not send the last request. The block knows only that it was not sent.
     pub not_sent: Option<String>,
     /// Why there was no credential.
@@ -85,10 +85,10 @@ impl Sender {
             record.attempts += 1;
             record.host = host.clone();
             record.not_sent = None;
+            record.had_credential = false;
         });
         let host = host.unwrap_or_default();
-        let Some(scopes) = permitted else {
-            let host = self.runtime.config.access.redact(host);
+        let Some(permit) = permitted else {
             tracing::debug!(host, "denied");
             return Box::pin(async { Err(Error::HttpRequestDenied) });
         };
@@ -99,7 +99,8 @@ impl Sender {
             record: self.record.clone(),
             head,
             host,
-            scopes: scopes.clone(),
+            scopes: permit.scopes.clone(),
+            universe: permit.universe.map(str::to_owned),
             timeouts: Timeouts {
                 connect: Timeouts::limited(options.connect_timeout),
                 first_byte: Timeouts::limited(options.first_byte_timeout),
@@ -117,6 +118,8 @@ struct PermittedRequest {
     /// With the port unless that is the scheme's own.
     host: String,
     scopes: Scopes,
+    /// That the credential has to be of.
+    universe: Option<String>,
     timeouts: Timeouts,
 }
 
@@ -128,8 +131,15 @@ impl PermittedRequest {
     async fn send(self) -> Result<Response<WasiBody>, Error> {
         let access = &self.runtime.config.access;
         let headers = &self.head.headers;
-        if headers.contains_key(AUTHORIZATION) || headers.contains_key(API_KEY) {
+        if has_credential(headers) {
             return self.send_once(headers.clone()).await;
+        }
+        if let Some(universe) = &self.universe
+            && !access.is_of_universe(universe).await
+        {
+            let why = format!("its credential is of another universe than {universe}");
+            self.record.update(|record| record.not_sent = Some(why));
+            return Err(Error::HttpRequestDenied);
         }
         let authorization = access.authorization(&self.scopes).await.map_err(|error| {
             self.record.update(|record| record.no_access = Some(error));
@@ -153,21 +163,27 @@ impl PermittedRequest {
     }
 
     async fn send_with(&self, authorization: &Authorization) -> Result<Response<WasiBody>, Error> {
-        self.record
-            .update(|record| record.authorization = Some(authorization.clone()));
-        // A flow's data that holds the credential is not sent: URLs are logged on their way. The block
-        // has percent-encoded what a name holds, so that a token with a `/` or `+` is spelled otherwise.
+        // A flow's data that holds the credential is not sent: URLs are logged on their way.
+        let secret = authorization.secret();
         let url = self.head.uri.to_string();
-        let decoded = percent_decode_str(&url).decode_utf8_lossy();
-        if authorization.is_in(&url) || authorization.is_in(&decoded) {
+        if secret.as_ref().is_some_and(|secret| secret.is_in(&url)) {
+            let why = "the URL would hold its credential".to_owned();
+            self.record.update(|record| record.not_sent = Some(why));
             return Err(Error::HttpRequestDenied);
         }
         let mut headers = self.head.headers.clone();
         authorization.apply_to(&mut headers);
-        self.send_once(headers).await
+        let response = self.send_once(headers).await?;
+        Ok(match secret {
+            Some(secret) => echo::taken_out_of(response, secret),
+            None => response,
+        })
     }
 
     async fn send_once(&self, headers: HeaderMap) -> Result<Response<WasiBody>, Error> {
+        let had_credential = has_credential(&headers);
+        self.record
+            .update(|record| record.had_credential = had_credential);
         let mut request = Request::new(Bytes::new());
         *request.method_mut() = self.head.method.clone();
         *request.uri_mut() = self.head.uri.clone();
@@ -201,6 +217,10 @@ impl PermittedRequest {
         let response = answered.map_err(wasi_error)?;
         Ok(response.map(|body| body.map_err(wasi_error).boxed_unsync()))
     }
+}
+
+fn has_credential(headers: &HeaderMap) -> bool {
+    headers.contains_key(AUTHORIZATION) || headers.contains_key(API_KEY)
 }
 
 /// The `wasi:http` error code of a failure to send.

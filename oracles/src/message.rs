@@ -51,6 +51,45 @@ fn breaks_a_line(c: char) -> bool {
         || (0x2066..=0x2069).contains(&code)
 }
 
+/// An answer as the block may read it: the token in any case and spelling, of which none begins like another, is
+/// replaced.
+pub fn without_token(answer: &[u8]) -> Vec<u8> {
+    let mut clean = Vec::new();
+    let mut rest = answer;
+    while let Some(first) = rest.first() {
+        let token = TOKEN.bytes().try_fold(rest, |rest, byte| {
+            let (read, rest) = character(rest)?;
+            read.eq_ignore_ascii_case(&byte).then_some(rest)
+        });
+        rest = match token {
+            Some(behind) => {
+                clean.extend_from_slice(b"[credential]");
+                behind
+            }
+            None => {
+                clean.push(*first);
+                &rest[1..]
+            }
+        };
+    }
+    clean
+}
+
+/// The next character, in the spelling of JSON or of a URL if it is in one, and what stands behind it.
+fn character(text: &[u8]) -> Option<(u8, &[u8])> {
+    let hex = |digits: &[u8]| {
+        let is_hex = digits.iter().all(u8::is_ascii_hexdigit);
+        let digits = std::str::from_utf8(digits).ok().filter(|_| is_hex)?;
+        u8::from_str_radix(digits, 16).ok()
+    };
+    let escaped = match text {
+        [b'%', a, b, rest @ ..] => hex(&[*a, *b]).map(|byte| (byte, rest)),
+        [b'\\', b'u', b'0', b'0', a, b, rest @ ..] => hex(&[*a, *b]).map(|byte| (byte, rest)),
+        _ => None,
+    };
+    escaped.or_else(|| text.split_first().map(|(first, rest)| (*first, rest)))
+}
+
 fn pieces() -> impl Iterator<Item = &'static str> {
     let secret = &TOKEN[SECRET_AT..];
     (0..=secret.len() - PIECE).map(move |at| &secret[at..at + PIECE])

@@ -107,14 +107,11 @@ pub fn ask(name: &str, settings: &Settings) -> Result<Request, Failure> {
         .refuse_credential_in(name)
         .and_then(|()| Name::parse(name))
         .and_then(|name| Request::new(&name, settings))
-        .map_err(|failure| settings.redact(failure))
 }
 
 /// The request for a good name under the settings of a row.
-pub fn asked(name: &str, row: [&str; 3]) -> (Settings, Request) {
-    let settings = settings(row);
-    let request = ask(name, &settings).expect("the name is good");
-    (settings, request)
+pub fn asked(name: &str, row: [&str; 3]) -> Request {
+    ask(name, &settings(row)).expect("the name is good")
 }
 
 /// Checks what is true of every request, whatever the table says.
@@ -174,10 +171,10 @@ struct Url {
 
 /// The contract's and the README's rules, read from `catalog/services.tsv` itself.
 fn expected(name: &str, [pin, endpoint, universe]: [&str; 3]) -> Result<Url, Reason> {
-    if name.contains(TOKEN) {
+    if message::without_token(name.as_bytes()) != name.as_bytes() {
         return Err(Reason::InvalidName);
     }
-    let (named, relative, is_usual) = parts(name).ok_or(Reason::InvalidName)?;
+    let (named, relative, is_usual) = parts(trimmed(name)).ok_or(Reason::InvalidName)?;
     let (pinned, version) = match pin.split_once('/') {
         Some((service, version)) => (service, version),
         None => (pin, ""),
@@ -200,6 +197,10 @@ fn expected(name: &str, [pin, endpoint, universe]: [&str; 3]) -> Result<Url, Rea
             version => of_version(version),
         };
         let row = row.ok_or(Reason::UnknownService)?;
+        // Nobody said which service it is of, and the default one has no such operations.
+        if named.is_none() && pinned.is_empty() && !publishes(&row) {
+            return Err(Reason::InvalidName);
+        }
         let mut authority = row.host.to_owned();
         let mut segments = relative.split('/');
         segments.find(|segment| *segment == "locations");
@@ -270,6 +271,12 @@ fn expected(name: &str, [pin, endpoint, universe]: [&str; 3]) -> Result<Url, Rea
     })
 }
 
+/// The name without the white space and byte order marks at its ends.
+fn trimmed(name: &str) -> &str {
+    let is_blank = |c: char| c.is_whitespace() || c == '\u{feff}';
+    name.trim_start_matches(is_blank).trim_end_matches(is_blank)
+}
+
 /// The service and the relative name of a valid name, and whether its `operations` is where the contract
 /// wants it. If it is not, a pattern of the service may still match the name.
 fn parts(name: &str) -> Option<(Option<&str>, &str, bool)> {
@@ -281,6 +288,21 @@ fn parts(name: &str) -> Option<(Option<&str>, &str, bool)> {
     };
     let relative = &segments[from..];
     let is_bad = |segment: &&str| matches!(*segment, "" | "." | "..");
+    let quotation_marks = "\"'`«»‹›‘’‚‛“”„‟";
+    let is_quoted = name
+        .chars()
+        .next()
+        .is_some_and(|c| quotation_marks.contains(c))
+        || name
+            .chars()
+            .last()
+            .is_some_and(|c| quotation_marks.contains(c));
+    let controls = name
+        .chars()
+        .any(|c| c < ' ' || ('\u{7f}'..='\u{9f}').contains(&c));
+    if is_quoted || controls {
+        return None;
+    }
     if !(1..=2048).contains(&bytes) || relative.iter().any(is_bad) {
         return None;
     }

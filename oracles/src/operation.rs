@@ -6,7 +6,6 @@ use std::sync::LazyLock;
 use operations_get::bindings::{Failure, Reason};
 use operations_get::operation::Operation;
 use operations_get::request::Request;
-use operations_get::settings::Settings;
 use operations_get::{answer, flatten};
 use serde_json::Value;
 
@@ -54,12 +53,10 @@ pub fn check_outputs(outputs: &Outputs, body: &[u8]) {
 
 /// What the component does with the body of a 200.
 pub fn get(body: &[u8]) -> Result<Outputs, Failure> {
-    static ASKED: LazyLock<(Settings, Request)> =
-        LazyLock::new(|| name::asked(REQUESTED, ["", "", ""]));
-    let (settings, request) = &*ASKED;
+    static ASKED: LazyLock<Request> = LazyLock::new(|| name::asked(REQUESTED, ["", "", ""]));
     Operation::parse(body)
         .map(|operation| flatten::flatten(operation, REQUESTED))
-        .map_err(|why| settings.redact(answer::not_an_operation(request, why)))
+        .map_err(|why| answer::not_an_operation(&ASKED, body.to_vec(), why))
 }
 
 /// Checks that every text is bare JSON and is in the body; those within an object, in their order.

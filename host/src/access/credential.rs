@@ -89,6 +89,13 @@ impl Credential {
         last.clone()
     }
 
+    /// The universe that the source says it is of.
+    pub(super) async fn universe(&self) -> Option<String> {
+        let built = self.current().ok()?;
+        let universe = catch_panic(built.credentials.universe_domain());
+        timeout(self.timing.answer, universe).await.ok()??
+    }
+
     /// The current headers, from a rebuilt credential if the last one has failed for good.
     pub(super) async fn authorization(self: &Arc<Self>) -> Result<Authorization, AccessError> {
         let built = self.current()?;

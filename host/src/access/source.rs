@@ -17,6 +17,7 @@ use http::HeaderValue;
 use rustls::crypto::{CryptoProvider, ring};
 use serde_json::Value;
 
+use super::GOOGLE_UNIVERSE;
 use super::error::{AccessError, AccessErrorKind, CredentialOrigin};
 use super::scopes::Scopes;
 use crate::origin::Origin;
@@ -44,16 +45,20 @@ pub(super) enum CredentialKind {
 }
 
 impl CredentialSource {
-    /// The order of AIP-4110, with the paths of AIP-4113. An empty variable is unset.
+    /// The order of AIP-4110, with the paths of AIP-4113, where `CLOUDSDK_CONFIG` moves the folder of gcloud. An empty
+    /// variable is unset.
     pub(super) fn application_default(quota_project: Option<&str>) -> Result<Self, AccessError> {
         let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
         if let Some(path) = variable("GOOGLE_APPLICATION_CREDENTIALS") {
             return Self::file(Path::new(&path), quota_project);
         }
-        let gcloud = if cfg!(windows) {
-            variable("APPDATA").map(|root| PathBuf::from(root).join("gcloud"))
-        } else {
-            variable("HOME").map(|root| PathBuf::from(root).join(".config/gcloud"))
+        let (root, folder) = match cfg!(windows) {
+            true => ("APPDATA", "gcloud"),
+            false => ("HOME", ".config/gcloud"),
+        };
+        let gcloud = match variable("CLOUDSDK_CONFIG") {
+            Some(folder) => Some(PathBuf::from(folder)),
+            None => variable(root).map(|root| PathBuf::from(root).join(folder)),
         };
         let path = gcloud.map(|folder| folder.join("application_default_credentials.json"));
         match path {
@@ -107,6 +112,20 @@ impl CredentialSource {
     /// Whether a token depends on the scopes that are asked for; see [`Scopes`].
     pub(super) fn takes_scopes(&self) -> bool {
         !matches!(self.kind, CredentialKind::AuthorizedUser(_))
+    }
+
+    /// The universe that the credentials are of (AIP-4120); none if only the metadata server knows it.
+    pub(super) fn universe(&self) -> Option<&str> {
+        const MEMBER: &str = "universe_domain";
+        if matches!(self.kind, CredentialKind::MetadataServer) {
+            return None;
+        }
+        let of_its_source = || {
+            let source = self.kind.member("source_credentials")?;
+            source.get(MEMBER).and_then(Value::as_str)
+        };
+        let universe = self.kind.text(MEMBER).or_else(of_its_source);
+        Some(universe.unwrap_or(GOOGLE_UNIVERSE))
     }
 
     pub(super) fn origin(&self) -> &CredentialOrigin {
