@@ -1,6 +1,9 @@
 //! What an HTTP answer means: the body of an operation, or a failure.
 
+use std::time::Duration;
+
 use crate::bindings::{Failure, Reason, ServiceError};
+use crate::fault::{Fault, FaultKind};
 use crate::json;
 use crate::message::{excerpt, shortened};
 use crate::operation::{NotAnOperation, Operation};
@@ -11,34 +14,101 @@ use crate::{advice, retry, service_error};
 /// The largest body, in bytes. The README states the memory that this takes.
 pub const MAX_BODY: usize = 16 * 1024 * 1024;
 
-/// A complete answer.
+/// An answer: its status, the header fields that count, and its body.
 #[derive(Debug)]
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
     /// `Content-Encoding`, if there is one; several fields joined by commas (RFC 9110, section 5.2).
     pub content_encoding: Option<String>,
+    /// `Content-Length`.
+    pub content_length: Option<String>,
     /// `Retry-After`.
     pub retry_after: Option<String>,
     /// `Date`.
     pub date: Option<String>,
-    /// The body, as sent.
-    pub body: Vec<u8>,
+    /// The body, as sent, or why it did not come whole.
+    pub body: Result<Vec<u8>, Fault>,
+}
+
+/// What a `Content-Length` says: 64 bits, as a `usize` of 32 would not take a length over 4 GiB.
+pub fn announced(content_length: Option<&str>) -> Option<u64> {
+    content_length?.parse().ok()
+}
+
+impl Answer {
+    /// An answer of which no header field is known yet.
+    pub fn new(status: u16, body: Result<Vec<u8>, Fault>) -> Answer {
+        Answer {
+            status,
+            content_encoding: None,
+            content_length: None,
+            retry_after: None,
+            date: None,
+            body,
+        }
+    }
+
+    /// Adds a header field, if it counts. Several of one name are joined by commas (RFC 9110, section 5.2).
+    pub fn add_header(&mut self, name: &str, value: String) {
+        let field = match name.to_ascii_lowercase().as_str() {
+            "content-encoding" => &mut self.content_encoding,
+            "content-length" => &mut self.content_length,
+            "retry-after" => &mut self.retry_after,
+            "date" => &mut self.date,
+            _ => return,
+        };
+        match field {
+            Some(values) => *values = format!("{values}, {value}"),
+            None => *field = Some(value),
+        }
+    }
+
+    /// The body, as far as the status needs it.
+    ///
+    /// # Errors
+    ///
+    /// Why it did not come whole.
+    fn body(&mut self) -> Result<Vec<u8>, Fault> {
+        let announced = announced(self.content_length.as_deref());
+        let is_too_large = |length: u64| length > MAX_BODY as u64;
+        let body = match std::mem::replace(&mut self.body, Ok(Vec::new())) {
+            _ if announced.is_some_and(is_too_large) => Err(FaultKind::BodyTooLarge.into()),
+            Ok(body) if is_too_large(body.len() as u64) => Err(FaultKind::BodyTooLarge.into()),
+            // Not every sender checks a body against its length.
+            Ok(body) if announced.is_some_and(|length| length != body.len() as u64) => {
+                Err(FaultKind::Incomplete.into())
+            }
+            body => body,
+        };
+        match (self.status, body) {
+            (_, Ok(body)) => Ok(body),
+            (200, Err(fault)) => Err(fault),
+            // Only the body says which failure these are, and whether it may pass.
+            (404 | 409, Err(fault)) if fault.is_cut() => Err(fault),
+            // The status says what matters; a body that is cut, late or too large counts as none. (A 204 or 304
+            // has none, whatever its Content-Length: RFC 9110, section 8.6.)
+            (_, Err(_)) => Ok(Vec::new()),
+        }
+    }
 }
 
 /// Reads an answer: the body of a 200, or the failure that any other answer is.
 ///
 /// # Errors
 ///
-/// A failure by the HTTP status, with what the service said.
-pub fn read(request: &Request, mut answer: Answer) -> Result<Vec<u8>, Failure> {
+/// A failure by the HTTP status, with what the service said. `timeout` is that of the whole call.
+pub fn read(request: &Request, mut answer: Answer, timeout: Duration) -> Result<Vec<u8>, Failure> {
+    let body = answer
+        .body()
+        .map_err(|fault| fault.failure(request, timeout))?;
     let encoding = answer.content_encoding.as_deref().unwrap_or("identity");
     let is_readable = encoding
         .split(',')
         .all(|coding| coding.trim().eq_ignore_ascii_case("identity"));
     if answer.status == 200 {
         if is_readable {
-            return Ok(answer.body);
+            return Ok(body);
         }
         let message = format!(
             "The answer to {request} has a content encoding that nobody asked for. Check what stands \
@@ -50,17 +120,17 @@ pub fn read(request: &Request, mut answer: Answer) -> Result<Vec<u8>, Failure> {
         });
     }
     // Nothing behind this point has to look for an echo of the credential.
-    answer.body = request.clean(answer.body);
+    let body = request.clean(body);
     let error = if is_readable {
-        service_error::parse(&answer.body, answer.status)
+        service_error::parse(&body, answer.status)
     } else {
         None
     };
-    let reason = reason(answer.status, error.as_ref(), &answer.body);
-    let words = words(&answer, error.as_ref());
+    let reason = reason(answer.status, error.as_ref(), &body);
+    let words = words(answer.status, &body, error.as_ref());
     // A service's words mostly end with a full stop of their own.
     let end = if words.ends_with(".”") { "" } else { "." };
-    let refusal = Refusal::of(request, answer.status, error.as_ref(), &answer.body);
+    let refusal = Refusal::of(request, answer.status, error.as_ref(), &body);
     let advice = match refusal {
         Some(refusal) => refusal.advice(request, error.as_ref()),
         None => advice::what_to_do(request, &reason, answer.status, error.as_ref()),
@@ -134,20 +204,19 @@ fn is_json(body: &[u8]) -> bool {
 }
 
 /// The status and the service's words, as the middle of a sentence.
-fn words(answer: &Answer, error: Option<&ServiceError>) -> String {
-    let status = answer.status;
+fn words(status: u16, body: &[u8], error: Option<&ServiceError>) -> String {
     // Usually a name of `google.rpc.Code`.
     let name = error.map(|error| shortened(&error.status, 100));
     let name = name.unwrap_or_default();
     match error {
         Some(error) if error.message.is_empty() => format!("{status} {name}"),
         Some(error) => format!("{status} {name} and says {}", excerpt(&error.message)),
-        None if answer.body.is_empty() => format!("{status} and no readable body"),
-        None => match title(&answer.body) {
+        None if body.is_empty() => format!("{status} and no readable body"),
+        None => match title(body) {
             Some(title) => format!("{status} and a page titled {}", excerpt(&title)),
             None => format!(
                 "{status} and {} bytes that hold no error object",
-                answer.body.len()
+                body.len()
             ),
         },
     }
@@ -169,18 +238,12 @@ mod tests {
     const NAME: &str = "projects/p/locations/global/operations/o";
 
     fn answer(status: u16, body: &str) -> Answer {
-        Answer {
-            status,
-            content_encoding: None,
-            retry_after: None,
-            date: None,
-            body: body.as_bytes().to_vec(),
-        }
+        Answer::new(status, Ok(body.as_bytes().to_vec()))
     }
 
     /// What the message of an answer says after the request.
     fn said(request: &Request, status: u16, body: &str) -> String {
-        let failure = read(request, answer(status, body)).unwrap_err();
+        let failure = read(request, answer(status, body), Duration::ZERO).unwrap_err();
         let asked = format!("{request} was answered with ");
         failure.message.strip_prefix(&asked).unwrap().to_owned()
     }

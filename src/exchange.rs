@@ -1,227 +1,199 @@
-//! Sends the request, again if that may help, within one deadline.
-//!
-//! waki gives the bindings, not the client: its `send()` and `Response::chunk` block on streams of
-//! their own, so that a silent or dripping server outlives any deadline. Here every wait polls what
-//! it waits for together with the deadline.
+//! One call, without the sending: what to send, and what the answer of each attempt means. Pure: whoever sends
+//! may be WASI's HTTP (`driver`) or an engine's own (`wit/sans-io.wit`).
 
 use std::time::Duration;
 
-use waki::bindings::wasi::clocks::monotonic_clock::{self, Instant};
-use waki::bindings::wasi::http::outgoing_handler;
-use waki::bindings::wasi::http::types::{
-    ErrorCode, Fields, HeaderError, IncomingResponse, OutgoingRequest, RequestOptions, Scheme,
-};
-use waki::bindings::wasi::io::poll::{Pollable, poll};
-use waki::bindings::wasi::io::streams::StreamError;
-use wasi::random::random::get_random_u64;
-
-use crate::answer::{self, Answer, MAX_BODY};
-use crate::bindings::Failure;
-use crate::fault::Fault;
+use crate::answer::{self, Answer};
+use crate::bindings::{Failure, Outputs, Reason};
+use crate::fault::{Fault, FaultKind};
+use crate::flatten::flatten;
+use crate::name::Name;
+use crate::operation::Operation;
 use crate::request::Request;
 use crate::retry;
 use crate::settings::Settings;
-use crate::wasi_error;
 
 /// How long connecting may take in one attempt.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How much of a body is taken from the host at once, in bytes.
-const CHUNK: u64 = 64 * 1024;
-
-/// Gets the body of a 200.
-///
-/// # Errors
-///
-/// The failure of the last attempt.
-pub fn get(request: &Request, settings: &Settings) -> Result<Vec<u8>, Failure> {
-    let deadline = Deadline::after(settings.timeout);
-    let mut attempt = 1;
-    loop {
-        let result = match send(request, &deadline) {
-            Ok(answer) => answer::read(request, answer),
-            Err(fault) => Err(fault.failure(request, settings.timeout)),
-        };
-        let failure = match result {
-            Ok(body) => return Ok(body),
-            Err(failure) => failure,
-        };
-        if attempt == settings.max_attempts {
-            return Err(failure);
-        }
-        match retry::delay(&failure, attempt, get_random_u64) {
-            Some(delay) if delay < deadline.remaining() => {
-                monotonic_clock::subscribe_duration(nanoseconds(delay)).block();
-                attempt += 1;
-            }
-            // No other attempt would help, or none could follow within the deadline: the failure is
-            // worth more now than then.
-            _ => return Err(failure),
-        }
-    }
+/// A call that is ready to be sent.
+pub struct Exchange<'a> {
+    name: Name<'a>,
+    settings: Settings,
+    request: Request,
 }
 
-/// The end of the call, on the host's monotonic clock.
-struct Deadline(Instant);
+/// One sending of the request.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempt {
+    /// Counted from 1.
+    pub number: u32,
+    /// Since the call began, until this attempt ended.
+    pub elapsed: Duration,
+    /// Any number, each time another one: the jitter of the next attempt.
+    pub random: u32,
+}
 
-impl Deadline {
-    fn after(timeout: Duration) -> Deadline {
-        Deadline(monotonic_clock::now().saturating_add(nanoseconds(timeout)))
-    }
+/// What follows an attempt.
+#[derive(Debug, PartialEq)]
+pub enum Next {
+    /// The call is over: the outputs.
+    Done(Outputs),
+    /// Send the same request again, after this time.
+    Again(Duration),
+    /// The call is over: why there are no outputs.
+    Failed(Failure),
+}
 
-    fn remaining(&self) -> Duration {
-        Duration::from_nanos(self.0.saturating_sub(monotonic_clock::now()))
-    }
-
-    fn has_passed(&self) -> bool {
-        self.remaining().is_zero()
-    }
-
-    /// Waits until `pollable` is ready.
+impl<'a> Exchange<'a> {
+    /// What to send for the operation `name` under these settings.
     ///
     /// # Errors
     ///
-    /// `Timeout` if the deadline comes first.
-    fn wait_for(&self, pollable: &Pollable) -> Result<(), Fault> {
-        let end = monotonic_clock::subscribe_instant(self.0);
-        match poll(&[pollable, &end]).contains(&0) {
-            true => Ok(()),
-            false => Err(Fault::Timeout),
-        }
-    }
-}
-
-fn nanoseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// One attempt.
-fn send(request: &Request, deadline: &Deadline) -> Result<Answer, Fault> {
-    let outgoing = outgoing_request(request)?;
-    let remaining = deadline.remaining();
-    let options = RequestOptions::new();
-    // A host may not support a timeout; the deadline applies anyway.
-    let _ = options.set_connect_timeout(Some(nanoseconds(remaining.min(CONNECT_TIMEOUT))));
-    let _ = options.set_first_byte_timeout(Some(nanoseconds(remaining)));
-    let _ = options.set_between_bytes_timeout(Some(nanoseconds(remaining)));
-
-    let fault = |code: ErrorCode| wasi_error::fault(code, deadline.has_passed());
-    let future = outgoing_handler::handle(outgoing, Some(options)).map_err(fault)?;
-    let response = loop {
-        // The result can be taken once; until the host is ready there is none.
-        match future.get() {
-            Some(Ok(result)) => break result.map_err(fault)?,
-            Some(Err(())) => return Err(Fault::ConnectionLost("the host lost the response")),
-            None => deadline.wait_for(&future.subscribe())?,
-        }
-    };
-    let status = response.status();
-    let header = |name: &str| {
-        let values = response.headers().get(&name.to_owned());
-        let values: Vec<_> = values
-            .iter()
-            .map(|value| String::from_utf8_lossy(value))
-            .collect();
-        (!values.is_empty()).then(|| values.join(", "))
-    };
-    let body = body(&response, header("content-length"), deadline);
-    Ok(Answer {
-        status,
-        content_encoding: header("content-encoding"),
-        retry_after: header("retry-after"),
-        date: header("date"),
-        body: match (status, body) {
-            (_, Ok(body)) => body,
-            (200, Err(fault)) => return Err(fault),
-            // Only the body says which failure these are, and whether it may pass.
-            (404 | 409, Err(fault @ (Fault::ConnectionLost(_) | Fault::Timeout))) => {
-                return Err(fault);
-            }
-            // The status says what matters; a body that is cut, late or too large counts as none. (A
-            // 204 or 304 has none, whatever its Content-Length: RFC 9110, section 8.6.)
-            (_, Err(_)) => Vec::new(),
-        },
-    })
-}
-
-/// One request, without a body.
-fn outgoing_request(request: &Request) -> Result<OutgoingRequest, Fault> {
-    let fields: Vec<(String, Vec<u8>)> = request
-        .headers
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), value.clone().into_bytes()))
-        .collect();
-    let fields = Fields::from_list(&fields).map_err(|error| {
-        Fault::Denied(match error {
-            HeaderError::Forbidden => "forbids a header field of the request",
-            HeaderError::InvalidSyntax | HeaderError::Immutable => {
-                "does not take the request's header"
-            }
+    /// `invalid-name` or `unknown-service`: nothing can be sent.
+    pub fn start(name: &'a str, settings: Settings) -> Result<Exchange<'a>, Failure> {
+        settings.refuse_credential_in(name)?;
+        let name = Name::parse(name)?;
+        let request = Request::new(&name, &settings)?;
+        Ok(Exchange {
+            name,
+            settings,
+            request,
         })
-    })?;
-    let outgoing = OutgoingRequest::new(fields);
-    let scheme = if request.tls {
-        Scheme::Https
-    } else {
-        Scheme::Http
-    };
-    let path = format!("{}?{}", request.path, request.query);
-    outgoing
-        .set_scheme(Some(&scheme))
-        .and_then(|()| outgoing.set_authority(Some(&request.authority)))
-        .and_then(|()| outgoing.set_path_with_query(Some(&path)))
-        .map_err(|()| Fault::Denied("does not take the request's URL"))?;
-    Ok(outgoing)
-}
-
-/// The body, read in chunks.
-///
-/// # Errors
-///
-/// `TooLarge` over [`MAX_BODY`], `Timeout` after the deadline, `ConnectionLost` if it is incomplete.
-fn body(
-    response: &IncomingResponse,
-    content_length: Option<String>,
-    deadline: &Deadline,
-) -> Result<Vec<u8>, Fault> {
-    // 64 bits: a usize of 32 bits would not take a length over 4 GiB.
-    let announced = content_length.and_then(|length| length.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > MAX_BODY as u64) {
-        return Err(Fault::TooLarge("a body"));
     }
-    let no_body = |()| Fault::ConnectionLost("the host gave no body");
-    let incoming = response.consume().map_err(no_body)?;
-    let stream = incoming.stream().map_err(no_body)?;
-    let mut body = Vec::with_capacity(announced.unwrap_or(0) as usize);
-    loop {
-        match stream.read(CHUNK) {
-            // A server that always has a byte ready never makes this wait, and is ended here.
-            Ok(_) if deadline.has_passed() => return Err(Fault::Timeout),
-            Ok(chunk) if chunk.is_empty() => deadline.wait_for(&stream.subscribe())?,
-            Ok(chunk) => {
-                if body.len() + chunk.len() > MAX_BODY {
-                    return Err(Fault::TooLarge("a body"));
-                }
-                body.extend_from_slice(&chunk);
-            }
-            Err(StreamError::Closed) => break,
-            // `http-error-code` would name the fault, but traps in jco's shim; and what breaks a body
-            // is the connection, whatever it is called.
-            Err(StreamError::LastOperationFailed(_)) if deadline.has_passed() => {
-                return Err(Fault::Timeout);
-            }
-            Err(StreamError::LastOperationFailed(_)) => {
-                return Err(Fault::ConnectionLost(
-                    "the connection broke in the middle of the body",
-                ));
-            }
+
+    /// The request, the same for every attempt.
+    pub fn request(&self) -> &Request {
+        &self.request
+    }
+
+    /// How long the whole call may take, all attempts included.
+    pub fn timeout(&self) -> Duration {
+        self.settings.timeout
+    }
+
+    /// What an answer, or the lack of one, means.
+    pub fn finish(&self, attempt: Attempt, answer: Result<Answer, Fault>) -> Next {
+        let max_attempts = self.settings.max_attempts;
+        if !(1..=max_attempts).contains(&attempt.number) {
+            return Next::Failed(Failure::new(
+                Reason::InvalidSetting,
+                format!(
+                    "Attempt {} is none of this call: count attempts from 1 to {max_attempts} \
+                     (OPERATIONS_MAX_ATTEMPTS).",
+                    attempt.number
+                ),
+            ));
+        }
+        let failure = match self.outputs(attempt, answer) {
+            Ok(outputs) => return Next::Done(outputs),
+            Err(failure) => failure,
+        };
+        if attempt.number == max_attempts {
+            return Next::Failed(failure);
+        }
+        let left = self.timeout().saturating_sub(attempt.elapsed);
+        match retry::delay(&failure, attempt.number, attempt.random) {
+            Some(delay) if delay < left => Next::Again(delay),
+            // No other attempt would help, or none could follow within the deadline: the failure is worth more
+            // now than then.
+            _ => Next::Failed(failure),
         }
     }
-    // Not every host checks a body against its length.
-    if announced.is_some_and(|length| length != body.len() as u64) {
-        return Err(Fault::ConnectionLost(
-            "the body is not as long as its Content-Length says",
-        ));
+
+    fn outputs(&self, attempt: Attempt, answer: Result<Answer, Fault>) -> Result<Outputs, Failure> {
+        let failure = |fault: Fault| fault.failure(&self.request, self.timeout());
+        let body = answer
+            .map_err(failure)
+            .and_then(|answer| answer::read(&self.request, answer, self.timeout()))?;
+        if attempt.elapsed > self.timeout() {
+            return Err(failure(FaultKind::Timeout.into()));
+        }
+        match Operation::parse(&body) {
+            Ok(operation) => Ok(flatten(operation, self.name.relative())),
+            Err(why) => Err(answer::not_an_operation(&self.request, body, why)),
+        }
     }
-    Ok(body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attempt(number: u32) -> Attempt {
+        Attempt {
+            number,
+            elapsed: Duration::from_secs(1),
+            random: u32::MAX,
+        }
+    }
+
+    fn start() -> Exchange<'static> {
+        let settings = [("OPERATIONS_MAX_ATTEMPTS".to_owned(), "3".to_owned())];
+        Exchange::start("operations/o", Settings::from_variables(settings).unwrap()).unwrap()
+    }
+
+    fn answer(status: u16, body: &str) -> Result<Answer, Fault> {
+        Ok(Answer::new(status, Ok(body.as_bytes().to_vec())))
+    }
+
+    fn failed(next: Next) -> Failure {
+        match next {
+            Next::Failed(failure) => failure,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_good_answer_is_the_end() {
+        match start().finish(attempt(3), answer(200, r#"{"done":true}"#)) {
+            Next::Done(outputs) => {
+                assert_eq!((&*outputs.name, outputs.done), ("operations/o", true))
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_request_is_sent_again_while_that_may_help() {
+        let exchange = start();
+        let next = exchange.finish(attempt(1), answer(503, ""));
+        assert_eq!(next, Next::Again(Duration::from_secs(1)));
+        let next = exchange.finish(attempt(2), Err(FaultKind::Refused.into()));
+        assert_eq!(next, Next::Again(Duration::from_millis(1300)));
+        let last = failed(exchange.finish(attempt(3), answer(503, "")));
+        assert_eq!(last.reason, Reason::Unavailable);
+        let no_use = failed(exchange.finish(attempt(1), answer(404, "{}")));
+        assert_eq!(no_use.reason, Reason::NotFound);
+    }
+
+    #[test]
+    fn nothing_is_sent_again_after_the_deadline() {
+        let exchange = start();
+        let late = |seconds| Attempt {
+            elapsed: Duration::from_secs(seconds),
+            ..attempt(1)
+        };
+        for seconds in [59, 60, 61, 100_000] {
+            let failure = failed(exchange.finish(late(seconds), answer(503, "")));
+            assert_eq!(failure.reason, Reason::Unavailable, "{seconds}");
+        }
+        let failure = failed(exchange.finish(late(61), answer(200, "{\"done\":true}")));
+        assert_eq!(failure.reason, Reason::Timeout);
+    }
+
+    #[test]
+    fn an_attempt_that_is_none_of_the_call_is_refused() {
+        for number in [0, 4, u32::MAX] {
+            let failure = failed(start().finish(attempt(number), answer(200, "{\"done\":true}")));
+            assert_eq!(failure.reason, Reason::InvalidSetting);
+            assert_eq!(
+                failure.message,
+                format!(
+                    "Attempt {number} is none of this call: count attempts from 1 to 3 \
+                     (OPERATIONS_MAX_ATTEMPTS)."
+                )
+            );
+        }
+    }
 }

@@ -20,6 +20,32 @@ impl Failure {
         }
     }
 
+    /// The reason as WIT spells it.
+    pub fn reason_name(&self) -> &'static str {
+        match self.reason {
+            Reason::InvalidName => "invalid-name",
+            Reason::UnknownService => "unknown-service",
+            Reason::InvalidSetting => "invalid-setting",
+            Reason::RequestDenied => "request-denied",
+            Reason::Unreachable => "unreachable",
+            Reason::Certificate => "certificate",
+            Reason::ConnectionLost => "connection-lost",
+            Reason::Timeout => "timeout",
+            Reason::Unauthenticated => "unauthenticated",
+            Reason::PermissionDenied => "permission-denied",
+            Reason::NotFound => "not-found",
+            Reason::WrongAddress => "wrong-address",
+            Reason::Redirected => "redirected",
+            Reason::Rejected => "rejected",
+            Reason::QuotaExceeded => "quota-exceeded",
+            Reason::Aborted => "aborted",
+            Reason::Unavailable => "unavailable",
+            Reason::ServiceFault => "service-fault",
+            Reason::NotAnOperation => "not-an-operation",
+            Reason::TooLarge => "too-large",
+        }
+    }
+
     /// Whether asking again cannot help until the name, a setting or the access changes.
     pub fn is_permanent(&self) -> bool {
         match self.reason {

@@ -12,10 +12,33 @@ use crate::settings::Settings;
 use crate::suggest::{unknown_service, unknown_version};
 use crate::template::PathTemplate;
 
-/// A `GET` for one operation. It is displayed as its method and URL, without the query, and with at
+/// How a service hands an operation out.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Method {
+    /// As AIP-151 has it.
+    Get,
+    /// With the name of the operation in the body.
+    Post,
+}
+
+impl Method {
+    /// As HTTP spells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Method::Get => "GET",
+            Method::Post => "POST",
+        }
+    }
+}
+
+/// A request for one operation. It is displayed as its method and URL, without the query, and with at
 /// most 512 bytes of the path.
 #[derive(Debug)]
 pub struct Request {
+    /// The method.
+    pub method: Method,
+    /// The body of a `POST`.
+    pub body: Option<String>,
     /// Whether it goes over TLS.
     pub tls: bool,
     /// The host, and the port if one is given.
@@ -35,6 +58,7 @@ pub struct Request {
     is_published: bool,
     /// What an answer may echo.
     credential: Option<Credential>,
+    sender_adds_credential: bool,
 }
 
 /// How much of a path a message shows, in bytes.
@@ -75,6 +99,8 @@ impl Request {
             None => PathTemplate::Name,
         };
         Ok(Request {
+            method: Method::Get,
+            body: None,
             tls: endpoint.tls,
             authority: endpoint.authority.clone(),
             path: format!("{}/{}", endpoint.path, template.expand(name.relative())?),
@@ -84,6 +110,7 @@ impl Request {
             version: None,
             is_published: service.is_some_and(|service| service.publishes(name.relative())),
             credential: settings.credential.clone(),
+            sender_adds_credential: settings.sender_adds_credential,
         })
     }
 
@@ -119,6 +146,8 @@ impl Request {
             None => host,
         };
         Ok(Request {
+            method: Method::Get,
+            body: None,
             tls: true,
             authority,
             path: format!(
@@ -132,7 +161,23 @@ impl Request {
             version: Some(version),
             is_published: version.publishes(name.relative()),
             credential: settings.credential.clone(),
+            sender_adds_credential: settings.sender_adds_credential,
         })
+    }
+
+    /// The URL, query included.
+    pub fn url(&self) -> String {
+        format!(
+            "{}://{}{}?{}",
+            self.scheme(),
+            self.authority,
+            self.path,
+            self.query
+        )
+    }
+
+    fn scheme(&self) -> &'static str {
+        if self.tls { "https" } else { "http" }
     }
 
     /// The body of an answer without the credential of this request, which the service may have echoed.
@@ -143,9 +188,9 @@ impl Request {
         }
     }
 
-    /// Whether it carries a credential of the settings. The host may add one of its own.
+    /// Whether it is known to carry a credential. A host of WASI may add one of its own all the same.
     pub fn has_credential(&self) -> bool {
-        self.credential.is_some()
+        self.credential.is_some() || self.sender_adds_credential
     }
 
     /// Whether the settings say which project is charged.
@@ -212,8 +257,8 @@ fn headers(settings: &Settings) -> Vec<(&'static str, String)> {
 
 impl fmt::Display for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.tls { "https" } else { "http" };
-        write!(f, "GET {scheme}://{}", self.authority)?;
+        let method = self.method.name();
+        write!(f, "{method} {}://{}", self.scheme(), self.authority)?;
         // It is ASCII, and a name of 2,048 bytes can take three times as many.
         match self.path.get(..MAX_SHOWN_PATH) {
             Some(start) => write!(f, "{start}…"),
@@ -311,8 +356,9 @@ mod tests {
             url(&format!("//cloudasset.googleapis.com/{tail}"), &[]),
             format!("GET https://cloudasset.googleapis.com/v1/{tail}")
         );
+        let pinned = ("OPERATIONS_SERVICE", "run.googleapis.com");
         for name in [tail.to_owned(), format!("//run.googleapis.com/{tail}")] {
-            let failure = request(&name, &[]).unwrap_err();
+            let failure = request(&name, &[pinned]).unwrap_err();
             assert_eq!(failure.reason, Reason::InvalidName);
             assert!(
                 failure.message.contains("names no operation"),
@@ -320,6 +366,26 @@ mod tests {
                 failure.message
             );
         }
+    }
+
+    #[test]
+    fn a_relative_name_needs_a_service_unless_the_default_one_publishes_its_like() {
+        let name = "projects/p/locations/global/operations/o";
+        let failure = request(name, &[]).unwrap_err();
+        assert_eq!(failure.reason, Reason::InvalidName);
+        assert!(failure.concerns_caller);
+        assert_eq!(
+            failure.message,
+            format!(
+                "Which service is the operation \"{name}\" of? Pass its full name, such as \
+                 //apigateway.googleapis.com/projects/p/locations/l/operations/o, or set OPERATIONS_SERVICE."
+            )
+        );
+        let pinned = [("OPERATIONS_SERVICE", "workspaceevents.googleapis.com")];
+        assert_eq!(
+            url(name, &pinned),
+            format!("GET https://workspaceevents.googleapis.com/v1beta/{name}")
+        );
     }
 
     #[test]

@@ -7,14 +7,14 @@ use crate::bindings::{Failure, Reason};
 /// How long to wait after this failure of attempt number `attempt`, counted from 1, before the next
 /// one: as long as the service asked, otherwise [`backoff`]. None if another attempt would not help.
 ///
-/// `random` gives any number, each time another one.
-pub fn delay(failure: &Failure, attempt: u32, random: impl FnOnce() -> u64) -> Option<Duration> {
+/// `random` is any number, each time another one.
+pub fn delay(failure: &Failure, attempt: u32, random: u32) -> Option<Duration> {
     if !is_retried(failure) {
         return None;
     }
     Some(match failure.retry_after_ms {
         Some(ms) => Duration::from_millis(ms.into()),
-        None => backoff(attempt, random()),
+        None => backoff(attempt, random),
     })
 }
 
@@ -31,9 +31,9 @@ pub fn is_retried(failure: &Failure) -> bool {
 /// The delay after attempt number `attempt`, counted from 1: 1 s × 1.3ⁿ up to 10 s, times a jitter
 /// between a half and one, which `random` chooses. (The services' own published policy for
 /// `GetOperation`.)
-pub fn backoff(attempt: u32, random: u64) -> Duration {
+pub fn backoff(attempt: u32, random: u32) -> Duration {
     let full = 1.3_f64.powi(attempt.clamp(1, 20) as i32 - 1).min(10.0);
-    let jitter = 0.5 + 0.5 * (random as f64 / u64::MAX as f64);
+    let jitter = 0.5 + 0.5 * (f64::from(random) / f64::from(u32::MAX));
     Duration::from_secs_f64(full * jitter)
 }
 
@@ -157,23 +157,23 @@ mod tests {
     fn the_delay_is_what_the_service_asks_for_or_the_backoff() {
         let mut failure = Failure::new(Reason::Unreachable, "");
         let backoff_of_2 = Duration::from_millis(1300);
-        assert_eq!(delay(&failure, 2, || u64::MAX), Some(backoff_of_2));
+        assert_eq!(delay(&failure, 2, u32::MAX), Some(backoff_of_2));
         failure.retry_after_ms = Some(70);
         let asked = Duration::from_millis(70);
-        assert_eq!(delay(&failure, 2, || u64::MAX), Some(asked));
+        assert_eq!(delay(&failure, 2, u32::MAX), Some(asked));
         failure.reason = Reason::Timeout;
-        assert_eq!(delay(&failure, 2, || u64::MAX), None);
+        assert_eq!(delay(&failure, 2, u32::MAX), None);
     }
 
     #[test]
     fn the_backoff_grows_to_ten_seconds_and_is_jittered_down_to_half() {
         let ms = |attempt, random| backoff(attempt, random).as_millis();
-        assert_eq!((ms(1, u64::MAX), ms(1, 0)), (1000, 500));
-        assert_eq!(ms(2, u64::MAX), 1300);
-        assert_eq!(ms(3, u64::MAX), 1690);
-        assert_eq!(ms(9, u64::MAX), 8157);
-        assert_eq!((ms(10, u64::MAX), ms(10, 0)), (10_000, 5000));
-        assert_eq!(ms(u32::MAX, u64::MAX), 10_000);
+        assert_eq!((ms(1, u32::MAX), ms(1, 0)), (1000, 500));
+        assert_eq!(ms(2, u32::MAX), 1300);
+        assert_eq!(ms(3, u32::MAX), 1690);
+        assert_eq!(ms(9, u32::MAX), 8157);
+        assert_eq!((ms(10, u32::MAX), ms(10, 0)), (10_000, 5000));
+        assert_eq!(ms(u32::MAX, u32::MAX), 10_000);
     }
 
     #[test]

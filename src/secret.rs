@@ -115,7 +115,7 @@ fn spells(byte: u8, text: &[u8], length: usize) -> Option<bool> {
 /// Whether a text looks like a credential of Google's, by its form alone: then a message does not quote it,
 /// whoever pasted it where.
 pub fn looks_like_one(text: &str) -> bool {
-    const BEGINNINGS: [&str; 5] = ["ya29.", "AIza", "GOCSPX-", "1//", "eyJ"];
+    const BEGINNINGS: [&str; 5] = ["ya29.", "AIza", "GOCSPX-", "1//0", "eyJ"];
     const PARTS: [&str; 4] = [
         "-----BEGIN",
         "private_key",
@@ -235,7 +235,7 @@ mod tests {
             "operations/o",
             "projects/p/locations/l/operations/AIza",
             "//apigateway.googleapis.com/operations/o",
-            "http://127.0.0.1:1//operations",
+            "http://127.0.0.1:8080//operations",
         ] {
             assert!(!looks_like_one(text), "{text}");
         }

@@ -6,6 +6,7 @@ use crate::bindings::{Failure, Reason};
 use crate::credential::{Credential, parse_secret, refuse_in_other_settings};
 use crate::endpoint::{Endpoint, is_label};
 use crate::message::quoted;
+use crate::suggest::unknown_setting;
 
 /// What the operator chose. Every value is valid; no later step checks one again.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,6 +17,8 @@ pub struct Settings {
     pub endpoint: Option<Endpoint>,
     /// `GOOGLE_OAUTH_ACCESS_TOKEN` or `GOOGLE_API_KEY`.
     pub credential: Option<Credential>,
+    /// Whether who sends the request adds a credential of its own.
+    pub sender_adds_credential: bool,
     /// `GOOGLE_CLOUD_QUOTA_PROJECT`: the project that is charged for the call.
     pub quota_project: Option<String>,
     /// `GOOGLE_CLOUD_UNIVERSE_DOMAIN`: what replaces `googleapis.com` in hosts.
@@ -34,6 +37,7 @@ impl Default for Settings {
             service: None,
             endpoint: None,
             credential: None,
+            sender_adds_credential: false,
             quota_project: None,
             universe_domain: None,
             timeout: Duration::from_secs(60),
@@ -41,6 +45,18 @@ impl Default for Settings {
         }
     }
 }
+
+/// The names of the settings, in the order of the manifest.
+pub const VARIABLES: [&str; 8] = [
+    "OPERATIONS_SERVICE",
+    "OPERATIONS_ENDPOINT",
+    "GOOGLE_OAUTH_ACCESS_TOKEN",
+    "GOOGLE_API_KEY",
+    "GOOGLE_CLOUD_QUOTA_PROJECT",
+    "GOOGLE_CLOUD_UNIVERSE_DOMAIN",
+    "OPERATIONS_TIMEOUT_MS",
+    "OPERATIONS_MAX_ATTEMPTS",
+];
 
 /// A service that the operator named, optionally with its version.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,10 +78,39 @@ impl Settings {
     pub fn from_variables(
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Settings, Failure> {
+        Settings::read(variables.into_iter().collect(), false)
+    }
+
+    /// Reads the settings that an engine hands over with a call. `sender_adds_credential`: whether it adds a
+    /// credential of its own to the request.
+    ///
+    /// # Errors
+    ///
+    /// As [`Settings::from_variables`]; and for a variable that is no setting, since nothing else is meant.
+    pub fn of_call(
+        variables: impl IntoIterator<Item = (String, String)>,
+        sender_adds_credential: bool,
+    ) -> Result<Settings, Failure> {
         let variables: Vec<(String, String)> = variables.into_iter().collect();
         refuse_in_other_settings(&variables)?;
+        let is_unknown = |variable: &&str| !VARIABLES.contains(variable);
+        let mut names = variables.iter().map(|(variable, _)| variable.as_str());
+        match names.find(is_unknown) {
+            Some(unknown) => Err(unknown_setting(unknown)),
+            None => Settings::read(variables, sender_adds_credential),
+        }
+    }
+
+    fn read(
+        variables: Vec<(String, String)>,
+        sender_adds_credential: bool,
+    ) -> Result<Settings, Failure> {
+        refuse_in_other_settings(&variables)?;
         let default = Settings::default();
-        let mut settings = Settings::default();
+        let mut settings = Settings {
+            sender_adds_credential,
+            ..Settings::default()
+        };
         let mut token = None;
         let mut api_key = None;
         for (variable, value) in &variables {
@@ -110,7 +155,7 @@ impl Settings {
             ));
         }
         settings.credential = token.or(api_key);
-        if settings.credential.is_some()
+        if (settings.credential.is_some() || sender_adds_credential)
             && settings
                 .endpoint
                 .as_ref()
@@ -279,6 +324,7 @@ mod tests {
                     path: "/a/v1".into(),
                 }),
                 credential: Some(Credential::AccessToken("not-a-real-token".into())),
+                sender_adds_credential: false,
                 quota_project: Some("billed".into()),
                 universe_domain: Some("apis.example.org".into()),
                 timeout: Duration::from_secs(600),

@@ -3,6 +3,7 @@
 use crate::bindings::{Failure, Reason};
 use crate::catalogue::{self, Service, Version};
 use crate::message::quoted;
+use crate::settings::VARIABLES;
 
 /// The failure for a service that the catalogue does not have: `unknown-service`, with the service
 /// that was probably meant.
@@ -36,6 +37,24 @@ pub fn unknown_version(service: &Service, version: &str) -> Failure {
             quoted(version),
             service.name(),
             versions.join(", ")
+        ),
+    )
+}
+
+/// The failure for a variable that is no setting: `invalid-setting`, with the one that was probably meant.
+pub fn unknown_setting(variable: &str) -> Failure {
+    let distance = |known: &&str| edits(known.as_bytes(), variable.to_ascii_uppercase().as_bytes());
+    let nearest = VARIABLES.iter().min_by_key(|known| distance(known));
+    let meant = match nearest.filter(|known| distance(known) <= known.len() / 3) {
+        Some(known) => format!(" Did you mean {known}?"),
+        None => String::new(),
+    };
+    Failure::new(
+        Reason::InvalidSetting,
+        format!(
+            "The block has no setting {}.{meant} Its settings are {}.",
+            quoted(variable),
+            VARIABLES.join(", ")
         ),
     )
 }
@@ -151,6 +170,27 @@ mod tests {
             "The catalogue has no version \"v9\" of androiddeviceprovisioning.googleapis.com. Set \
              OPERATIONS_SERVICE to one of its versions: v1."
         );
+    }
+
+    #[test]
+    fn an_unknown_setting_gets_the_one_that_was_probably_meant_and_the_list() {
+        let said = |variable| {
+            let message = unknown_setting(variable).message;
+            message
+                .split_once(" Its settings are OPERATIONS_SERVICE, ")
+                .unwrap()
+                .0
+                .to_owned()
+        };
+        assert_eq!(
+            said("OPERATION_SERVICE"),
+            "The block has no setting \"OPERATION_SERVICE\". Did you mean OPERATIONS_SERVICE?"
+        );
+        assert_eq!(
+            said("operations_timeout"),
+            "The block has no setting \"operations_timeout\". Did you mean OPERATIONS_TIMEOUT_MS?"
+        );
+        assert_eq!(said("HOME"), "The block has no setting \"HOME\".");
     }
 
     #[test]

@@ -2,51 +2,39 @@
 
 use waki::bindings::wasi::http::types::ErrorCode;
 
-use crate::fault::Fault;
+use crate::fault::FaultKind;
 
 /// The fault that an error code stands for. `deadline_has_passed`: whether the call is over anyway.
 ///
 /// Texts in a code are the host's own, may hold its backtrace, and go nowhere.
-pub fn fault(code: ErrorCode, deadline_has_passed: bool) -> Fault {
+pub fn fault(code: ErrorCode, deadline_has_passed: bool) -> FaultKind {
     match code {
-        ErrorCode::DnsError(_) | ErrorCode::DestinationNotFound => {
-            Fault::Unreachable("its name was not resolved")
-        }
+        ErrorCode::DnsError(_) | ErrorCode::DestinationNotFound => FaultKind::NameNotResolved,
         ErrorCode::DestinationUnavailable | ErrorCode::DestinationIpUnroutable => {
-            Fault::Unreachable("there is no way to its host")
+            FaultKind::NoRoute
         }
-        ErrorCode::ConnectionRefused => Fault::Unreachable("its host refused the connection"),
-        ErrorCode::ConnectionLimitReached => {
-            Fault::Unreachable("this host has no connection to spare")
-        }
+        ErrorCode::ConnectionRefused => FaultKind::Refused,
+        ErrorCode::ConnectionLimitReached => FaultKind::NoConnectionToSpare,
         // Some hosts give these codes to every timeout; at the end of the call it is the deadline.
-        ErrorCode::DnsTimeout if !deadline_has_passed => {
-            Fault::Unreachable("its name was not resolved in time")
-        }
-        ErrorCode::ConnectionTimeout if !deadline_has_passed => {
-            Fault::Unreachable("connecting took too long")
-        }
+        ErrorCode::DnsTimeout if !deadline_has_passed => FaultKind::NameNotResolvedInTime,
+        ErrorCode::ConnectionTimeout if !deadline_has_passed => FaultKind::ConnectTimeout,
         ErrorCode::DnsTimeout
         | ErrorCode::ConnectionTimeout
         | ErrorCode::ConnectionReadTimeout
         | ErrorCode::ConnectionWriteTimeout
-        | ErrorCode::HttpResponseTimeout => Fault::Timeout,
-        ErrorCode::ConnectionTerminated => Fault::ConnectionLost("the connection was closed"),
-        ErrorCode::HttpResponseIncomplete => Fault::ConnectionLost("the response is incomplete"),
-        ErrorCode::HttpResponseTransferCoding(_) => {
-            Fault::ConnectionLost("its transfer coding is at fault")
-        }
-        ErrorCode::HttpUpgradeFailed | ErrorCode::HttpProtocolError => {
-            Fault::ConnectionLost("the response breaks the protocol")
-        }
-        ErrorCode::InternalError(_) => Fault::ConnectionLost("the host failed"),
-        ErrorCode::TlsProtocolError => Fault::Certificate("the TLS handshake failed"),
-        ErrorCode::TlsCertificateError => Fault::Certificate("its certificate is not trusted"),
-        ErrorCode::TlsAlertReceived(_) => Fault::Certificate("a TLS alert ended the handshake"),
-        ErrorCode::HttpRequestDenied => Fault::Denied("denies this request"),
-        ErrorCode::DestinationIpProhibited => Fault::Denied("denies requests to this address"),
-        ErrorCode::LoopDetected => Fault::Denied("is in a loop of proxies"),
-        ErrorCode::ConfigurationError => Fault::Denied("is not set up to send requests"),
+        | ErrorCode::HttpResponseTimeout => FaultKind::Timeout,
+        ErrorCode::ConnectionTerminated => FaultKind::Closed,
+        ErrorCode::HttpResponseIncomplete => FaultKind::Incomplete,
+        ErrorCode::HttpResponseTransferCoding(_) => FaultKind::TransferCoding,
+        ErrorCode::HttpUpgradeFailed | ErrorCode::HttpProtocolError => FaultKind::Protocol,
+        ErrorCode::InternalError(_) => FaultKind::SenderFailed,
+        ErrorCode::TlsProtocolError => FaultKind::TlsHandshake,
+        ErrorCode::TlsCertificateError => FaultKind::Certificate,
+        ErrorCode::TlsAlertReceived(_) => FaultKind::TlsAlert,
+        ErrorCode::HttpRequestDenied => FaultKind::Denied,
+        ErrorCode::DestinationIpProhibited => FaultKind::AddressDenied,
+        ErrorCode::LoopDetected => FaultKind::ProxyLoop,
+        ErrorCode::ConfigurationError => FaultKind::NotSetUp,
         ErrorCode::HttpRequestLengthRequired
         | ErrorCode::HttpRequestBodySize(_)
         | ErrorCode::HttpRequestMethodInvalid
@@ -55,14 +43,12 @@ pub fn fault(code: ErrorCode, deadline_has_passed: bool) -> Fault {
         | ErrorCode::HttpRequestHeaderSectionSize(_)
         | ErrorCode::HttpRequestHeaderSize(_)
         | ErrorCode::HttpRequestTrailerSectionSize(_)
-        | ErrorCode::HttpRequestTrailerSize(_) => {
-            Fault::Denied("does not take a request of this form")
-        }
+        | ErrorCode::HttpRequestTrailerSize(_) => FaultKind::NotSendable,
         ErrorCode::HttpResponseHeaderSectionSize(_)
         | ErrorCode::HttpResponseHeaderSize(_)
         | ErrorCode::HttpResponseTrailerSectionSize(_)
-        | ErrorCode::HttpResponseTrailerSize(_) => Fault::TooLarge("a header"),
-        ErrorCode::HttpResponseBodySize(_) => Fault::TooLarge("a body"),
-        ErrorCode::HttpResponseContentCoding(_) => Fault::ContentCoding,
+        | ErrorCode::HttpResponseTrailerSize(_) => FaultKind::HeaderTooLarge,
+        ErrorCode::HttpResponseBodySize(_) => FaultKind::BodyTooLarge,
+        ErrorCode::HttpResponseContentCoding(_) => FaultKind::ContentCoding,
     }
 }
