@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
-
 use crate::answer::MAX_BODY;
 use crate::bindings::{Failure, Reason};
 use crate::request::Request;
@@ -19,8 +17,7 @@ pub struct Fault {
 
 /// What can go wrong on the way; `wit/sans-io.wit` says it of each.
 #[allow(missing_docs)]
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum FaultKind {
     NameNotResolved,
     NameNotResolvedInTime,
@@ -54,6 +51,37 @@ impl From<FaultKind> for Fault {
 }
 
 impl FaultKind {
+    /// The kind that WIT spells like this.
+    pub fn named(name: &str) -> Option<FaultKind> {
+        use FaultKind::*;
+        Some(match name {
+            "name-not-resolved" => NameNotResolved,
+            "name-not-resolved-in-time" => NameNotResolvedInTime,
+            "no-route" => NoRoute,
+            "refused" => Refused,
+            "no-connection-to-spare" => NoConnectionToSpare,
+            "connect-timeout" => ConnectTimeout,
+            "closed" => Closed,
+            "incomplete" => Incomplete,
+            "transfer-coding" => TransferCoding,
+            "protocol" => Protocol,
+            "sender-failed" => SenderFailed,
+            "timeout" => Timeout,
+            "certificate" => Certificate,
+            "tls-alert" => TlsAlert,
+            "tls-handshake" => TlsHandshake,
+            "denied" => Denied,
+            "address-denied" => AddressDenied,
+            "proxy-loop" => ProxyLoop,
+            "not-set-up" => NotSetUp,
+            "not-sendable" => NotSendable,
+            "header-too-large" => HeaderTooLarge,
+            "body-too-large" => BodyTooLarge,
+            "content-coding" => ContentCoding,
+            _ => return None,
+        })
+    }
+
     /// The reason of the failure, and why, as the end of a part of its message.
     fn reason(self) -> (Reason, &'static str) {
         use FaultKind::*;

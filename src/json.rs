@@ -84,6 +84,54 @@ pub fn first<'a>(members: &[Member<'a>], key: &str) -> Option<&'a str> {
         .map(|member| member.value)
 }
 
+/// The first key that stands behind another of its kind; none if all are different.
+pub fn repeated_key<'a>(members: &'a [Member]) -> Option<&'a str> {
+    let key = |at: usize| &*members[at].key;
+    // Most objects have a handful of members: a look at each pair takes no memory and less time.
+    if members.len() <= FEW {
+        let mut places = 1..members.len();
+        return places
+            .find(|at| (0..*at).any(|before| key(before) == key(*at)))
+            .map(key);
+    }
+    let mut sorted: Vec<usize> = (0..members.len()).collect();
+    sort(&mut sorted, |a, b| (key(a), a) < (key(b), b));
+    let repeated = sorted
+        .windows(2)
+        .filter(|pair| key(pair[0]) == key(pair[1]));
+    repeated.map(|pair| pair[1]).min().map(key)
+}
+
+/// Up to so many members are compared pair by pair.
+const FEW: usize = 24;
+
+/// Heapsort: of the library's sorts, the smallest is twenty times as long.
+fn sort(items: &mut [usize], is_before: impl Fn(usize, usize) -> bool) {
+    let sift = |items: &mut [usize], mut root: usize| {
+        while let Some(&left) = items.get(2 * root + 1) {
+            let mut child = 2 * root + 1;
+            if items
+                .get(child + 1)
+                .is_some_and(|right| is_before(left, *right))
+            {
+                child += 1;
+            }
+            if !is_before(items[root], items[child]) {
+                return;
+            }
+            items.swap(root, child);
+            root = child;
+        }
+    };
+    for root in (0..items.len() / 2).rev() {
+        sift(items, root);
+    }
+    for end in (1..items.len()).rev() {
+        items.swap(0, end);
+        sift(&mut items[..end], 0);
+    }
+}
+
 /// The elements of the array in `text`.
 ///
 /// # Errors
@@ -264,6 +312,37 @@ impl<'a> Reader<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_repeated_key_is_found_among_few_and_among_many() {
+        let repeated = |keys: &[usize]| {
+            let members: Vec<Member> = keys
+                .iter()
+                .map(|key| Member {
+                    key: key.to_string().into(),
+                    value: "1",
+                })
+                .collect();
+            repeated_key(&members).map(str::to_owned)
+        };
+        for count in [0, 1, 2, FEW, FEW + 1, 1000] {
+            // Neither in order nor in reverse.
+            let mut keys: Vec<usize> = (0..count).map(|at| at * 7919 % 1009).collect();
+            assert_eq!(repeated(&keys), None, "{count}");
+            for first in [0, count / 2, count.saturating_sub(1)] {
+                if let Some(key) = keys.get(first).copied() {
+                    keys.push(key);
+                    assert_eq!(repeated(&keys), Some(key.to_string()), "{count}, {first}");
+                    keys.pop();
+                }
+            }
+        }
+        // Of two, the one whose second place comes first.
+        assert_eq!(repeated(&[1, 2, 2, 1]), Some("2".to_owned()));
+        let mut many: Vec<usize> = (0..100).collect();
+        many.extend([2, 1]);
+        assert_eq!(repeated(&many), Some("2".to_owned()));
+    }
 
     #[test]
     fn members_keep_order_text_and_repeated_keys() {

@@ -4,7 +4,6 @@
 //! checked; a body that only resembles an operation must not look like one that never ends.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::bindings::Reason;
@@ -200,13 +199,10 @@ impl<'a> Status<'a> {
 impl<'a> Object<'a> {
     fn parse(what: &str, text: &'a str) -> Result<Object<'a>, NotAnOperation> {
         let members = explained(what, "an object", json::members(text))?;
-        let mut keys = BTreeSet::new();
-        for member in &members {
-            if !keys.insert(&*member.key) {
-                return has_twice(what, &member.key);
-            }
+        match json::repeated_key(&members) {
+            Some(key) => has_twice(what, key),
+            None => Ok(Object { text, members }),
         }
-        Ok(Object { text, members })
     }
 }
 

@@ -1,173 +1,193 @@
 //! The exchange as text: one JSON string in, one out, for engines to which typed values cost more than the work that
 //! is done with them. `exchange.schema.json` has the forms.
+//!
+//! Read and written by hand: serde's derived types would be a third of the component.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::ser::{SerializeMap, Serializer};
-use serde::{Deserialize, Serialize};
-
 use crate::answer::{Answer, MAX_BODY};
-use crate::bindings::{Failure, Member, Outputs, Reason, ServiceError};
+use crate::bindings::{Failure, Member, Outputs, Reason};
 use crate::exchange::{Attempt, CONNECT_TIMEOUT, Exchange, Next};
 use crate::fault::{Fault, FaultKind};
-use crate::request::Request;
+use crate::json;
 use crate::settings::Settings;
 
 /// `exchange-text.start`.
 pub fn start(call: &str) -> String {
-    let started = parse::<Call>(call, "start").and_then(|call| {
-        let settings = call.settings()?;
-        let exchange = Exchange::start(&call.name, settings)?;
-        Ok(text(&Started::Request(RequestText::of(&exchange))))
+    let started = read(call, "start", Call::read).and_then(|call| {
+        let exchange = Exchange::start(&call.name, call.settings()?)?;
+        Ok(written("request", |request| {
+            write_request(request, &exchange)
+        }))
     });
-    started.unwrap_or_else(|failure| text(&Ended::failed(&failure)))
+    started.unwrap_or_else(|failure| written("failed", |failed| write_failure(failed, &failure)))
 }
 
 /// `exchange-text.finish`.
 pub fn finish(attempt: &str) -> String {
-    let next = parse::<AttemptText>(attempt, "finish").and_then(|attempt| {
-        let settings = attempt.call.settings()?;
-        let exchange = Exchange::start(&attempt.call.name, settings)?;
-        let answer = match (attempt.response, attempt.fault) {
-            (Some(response), None) => Ok(response.answer()?),
-            (None, Some(fault)) => Err(fault.into()),
-            _ => return Err(malformed("finish", "it has one of `response` and `fault`")),
-        };
-        Ok(exchange.finish(attempt.attempt.into(), answer))
+    let next = read(attempt, "finish", Finish::read).and_then(|finish| {
+        let exchange = Exchange::start(&finish.call.name, finish.call.settings()?)?;
+        Ok(exchange.finish(finish.attempt, finish.answer))
     });
-    text(&match &next {
-        Ok(Next::Done(outputs)) => Ended::Done(OutputsText(outputs)),
-        Ok(Next::Again(delay)) => Ended::Again {
-            after_ms: delay.as_millis() as u32,
-        },
-        Ok(Next::Failed(failure)) | Err(failure) => Ended::failed(failure),
-    })
+    match next {
+        Ok(Next::Done(outputs)) => written("done", |done| write_outputs(done, &outputs)),
+        Ok(Next::Again(delay)) => written("again", |again| {
+            again.number("afterMs", delay.as_millis() as u32);
+        }),
+        Ok(Next::Failed(failure)) | Err(failure) => {
+            written("failed", |failed| write_failure(failed, &failure))
+        }
+    }
 }
 
-fn text(value: &impl Serialize) -> String {
-    // Nothing in these types can fail to be JSON.
-    serde_json::to_string(value).unwrap_or_default()
-}
+/// Why a text is not of its form: where, by the keys.
+struct Malformed(&'static str);
 
 /// # Errors
 ///
 /// `invalid-setting`. It quotes nothing of the text, which may hold a credential.
-fn parse<'a, T: Deserialize<'a>>(text: &'a str, function: &str) -> Result<T, Failure> {
-    serde_json::from_str(text).map_err(|error| {
-        let place = format!("line {}, column {}", error.line(), error.column());
-        malformed(function, &place)
+fn read<'a, T>(
+    text: &'a str,
+    function: &str,
+    read: impl FnOnce(&'a str) -> Result<T, Malformed>,
+) -> Result<T, Failure> {
+    read(text).map_err(|Malformed(what)| {
+        Failure::new(
+            Reason::InvalidSetting,
+            format!(
+                "The text that the engine gave `{function}` is not of its form ({what}): see \
+                 exchange.schema.json."
+            ),
+        )
     })
 }
 
-fn malformed(function: &str, why: &str) -> Failure {
-    Failure::new(
-        Reason::InvalidSetting,
-        format!(
-            "The text that the engine gave `{function}` is not of its form ({why}): see exchange.schema.json."
-        ),
-    )
+/// The members of an object of the engine's, each once and all of them known. `null` is absent.
+struct Members<'a>(Vec<json::Member<'a>>);
+
+impl<'a> Members<'a> {
+    fn read(text: &'a str, what: &'static str, known: &[&str]) -> Result<Members<'a>, Malformed> {
+        let members = json::members(text).map_err(|_| Malformed(what))?;
+        let count = |key: &str| members.iter().filter(|member| member.key == key).count();
+        let is_known = members.iter().all(|member| known.contains(&&*member.key));
+        let is_twice = || known.iter().any(|key| count(key) > 1);
+        match is_known && !is_twice() {
+            true => Ok(Members(members)),
+            false => Err(Malformed(what)),
+        }
+    }
+
+    fn get(&self, key: &str) -> Option<&'a str> {
+        json::first(&self.0, key)
+    }
+
+    fn text(&self, key: &'static str) -> Result<Option<Cow<'a, str>>, Malformed> {
+        let text = self.get(key).map(json::string);
+        text.transpose().map_err(|_| Malformed(key))
+    }
+
+    fn number<T: std::str::FromStr>(&self, key: &'static str) -> Result<T, Malformed> {
+        let number = self.get(key).and_then(|number| number.parse().ok());
+        number.ok_or(Malformed(key))
+    }
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+/// The members of an object whose keys are free and whose values are texts.
+fn texts<'a>(
+    object: Option<&'a str>,
+    what: &'static str,
+) -> Result<Vec<(Cow<'a, str>, Cow<'a, str>)>, Malformed> {
+    let members = object.map(json::members).unwrap_or(Ok(Vec::new()));
+    let texts = members.map_err(|_| Malformed(what))?.into_iter();
+    texts
+        .filter(|member| member.value != "null")
+        .map(|member| {
+            let value = json::string(member.value).map_err(|_| Malformed(what))?;
+            Ok((member.key, value))
+        })
+        .collect()
+}
+
 struct Call<'a> {
-    #[serde(borrow)]
     name: Cow<'a, str>,
-    #[serde(default, borrow)]
-    settings: BTreeMap<Cow<'a, str>, Option<Cow<'a, str>>>,
-    #[serde(default)]
+    settings: Vec<(Cow<'a, str>, Cow<'a, str>)>,
     adds_credential: bool,
 }
 
-impl Call<'_> {
+impl<'a> Call<'a> {
+    fn read(text: &'a str) -> Result<Call<'a>, Malformed> {
+        let call = Members::read(text, "a call", &["name", "settings", "addsCredential"])?;
+        Ok(Call {
+            name: call.text("name")?.ok_or(Malformed("name"))?,
+            settings: texts(call.get("settings"), "settings")?,
+            adds_credential: match call.get("addsCredential") {
+                None | Some("false") => false,
+                Some("true") => true,
+                Some(_) => return Err(Malformed("addsCredential")),
+            },
+        })
+    }
+
     fn settings(&self) -> Result<Settings, Failure> {
-        let variables = self.settings.iter().map(|(variable, value)| {
-            let value = value.as_deref().unwrap_or_default();
-            (variable.clone().into_owned(), value.to_owned())
-        });
+        let settings = self.settings.iter();
+        let variables = settings.map(|(variable, value)| (variable.to_string(), value.to_string()));
         Settings::of_call(variables, self.adds_credential)
     }
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct AttemptText<'a> {
-    #[serde(borrow)]
+struct Finish<'a> {
     call: Call<'a>,
-    attempt: AttemptNumbers,
-    #[serde(borrow)]
-    response: Option<Response<'a>>,
-    fault: Option<FaultText>,
+    attempt: Attempt,
+    answer: Result<Answer, Fault>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct AttemptNumbers {
-    number: u32,
-    elapsed_ms: u32,
-    random: u32,
-}
-
-impl From<AttemptNumbers> for Attempt {
-    fn from(attempt: AttemptNumbers) -> Attempt {
-        Attempt {
-            number: attempt.number,
-            elapsed: Duration::from_millis(attempt.elapsed_ms.into()),
-            random: attempt.random,
-        }
+impl<'a> Finish<'a> {
+    fn read(text: &'a str) -> Result<Finish<'a>, Malformed> {
+        let known = ["call", "attempt", "response", "fault"];
+        let finish = Members::read(text, "an attempt", &known)?;
+        let attempt = finish.get("attempt").ok_or(Malformed("attempt"))?;
+        let attempt = Members::read(attempt, "attempt", &["number", "elapsedMs", "random"])?;
+        Ok(Finish {
+            call: Call::read(finish.get("call").ok_or(Malformed("call"))?)?,
+            attempt: Attempt {
+                number: attempt.number("number")?,
+                elapsed: Duration::from_millis(attempt.number::<u32>("elapsedMs")?.into()),
+                random: attempt.number("random")?,
+            },
+            answer: match (finish.get("response"), finish.get("fault")) {
+                (Some(response), None) => Ok(read_response(response)?),
+                (None, Some(fault)) => Err(read_fault(fault)?),
+                _ => return Err(Malformed("one of response and fault")),
+            },
+        })
     }
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Response<'a> {
-    status: u16,
-    #[serde(default)]
-    headers: BTreeMap<String, String>,
-    #[serde(borrow)]
-    body: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    body_base64: Option<Cow<'a, str>>,
-    body_fault: Option<FaultText>,
-}
-
-impl Response<'_> {
-    fn answer(self) -> Result<Answer, Failure> {
-        let body =
-            match (self.body, self.body_base64, self.body_fault) {
-                (Some(body), None, None) => Ok(body.into_owned().into_bytes()),
-                (None, Some(body), None) => Ok(base64(&body)
-                    .ok_or_else(|| malformed("finish", "`bodyBase64` is not base64"))?),
-                (None, None, Some(fault)) => Err(fault.into()),
-                _ => {
-                    let why = "a response has one of `body`, `bodyBase64` and `bodyFault`";
-                    return Err(malformed("finish", why));
-                }
-            };
-        let mut answer = Answer::new(self.status, body);
-        for (name, value) in self.headers {
-            answer.add_header(&name, value);
-        }
-        Ok(answer)
+fn read_response(text: &str) -> Result<Answer, Malformed> {
+    let known = ["status", "headers", "body", "bodyBase64", "bodyFault"];
+    let response = Members::read(text, "response", &known)?;
+    let bodies = [response.text("body")?, response.text("bodyBase64")?];
+    let body = match (bodies, response.get("bodyFault")) {
+        ([Some(body), None], None) => Ok(body.into_owned().into_bytes()),
+        ([None, Some(body)], None) => Ok(base64(&body).ok_or(Malformed("bodyBase64"))?),
+        ([None, None], Some(fault)) => Err(read_fault(fault)?),
+        _ => return Err(Malformed("one of body, bodyBase64 and bodyFault")),
+    };
+    let mut answer = Answer::new(response.number("status")?, body);
+    for (name, value) in texts(response.get("headers"), "headers")? {
+        answer.add_header(&name, value.into_owned());
     }
+    Ok(answer)
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FaultText {
-    kind: FaultKind,
-    proxy: Option<String>,
-}
-
-impl From<FaultText> for Fault {
-    fn from(fault: FaultText) -> Fault {
-        Fault {
-            kind: fault.kind,
-            proxy: fault.proxy,
-        }
-    }
+fn read_fault(text: &str) -> Result<Fault, Malformed> {
+    let fault = Members::read(text, "a fault", &["kind", "proxy"])?;
+    let kind = fault.text("kind")?.ok_or(Malformed("kind"))?;
+    Ok(Fault {
+        kind: FaultKind::named(&kind).ok_or(Malformed("kind"))?,
+        proxy: fault.text("proxy")?.map(Cow::into_owned),
+    })
 }
 
 /// The bytes of base64 (RFC 4648, section 4), with or without padding.
@@ -197,148 +217,194 @@ fn base64(text: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-enum Started<'a> {
-    Request(RequestText<'a>),
+/// An object with one member, which is an object.
+fn written(key: &str, write: impl FnOnce(&mut Object)) -> String {
+    let mut text = String::new();
+    let mut outer = Object::open(&mut text);
+    outer.object(key, write);
+    outer.close();
+    text
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct RequestText<'a> {
-    method: &'static str,
-    url: String,
-    headers: Headers<'a>,
-    body: Option<&'a str>,
-    connect_timeout_ms: u32,
-    timeout_ms: u32,
-    max_body_bytes: usize,
+/// An object that is being written.
+struct Object<'a> {
+    text: &'a mut String,
+    is_empty: bool,
 }
 
-impl<'a> RequestText<'a> {
-    fn of(exchange: &'a Exchange) -> RequestText<'a> {
-        let request = exchange.request();
-        RequestText {
-            method: request.method.name(),
-            url: request.url(),
-            headers: Headers(request),
-            body: request.body.as_deref(),
-            connect_timeout_ms: CONNECT_TIMEOUT.as_millis() as u32,
-            timeout_ms: exchange.timeout().as_millis() as u32,
-            max_body_bytes: MAX_BODY,
+impl Object<'_> {
+    fn open(text: &mut String) -> Object<'_> {
+        text.push('{');
+        Object {
+            text,
+            is_empty: true,
+        }
+    }
+
+    fn close(self) {
+        self.text.push('}');
+    }
+
+    fn key(&mut self, key: &str) -> &mut String {
+        if !std::mem::replace(&mut self.is_empty, false) {
+            self.text.push(',');
+        }
+        write_string(self.text, key);
+        self.text.push(':');
+        self.text
+    }
+
+    fn object(&mut self, key: &str, write: impl FnOnce(&mut Object)) {
+        let mut inner = Object::open(self.key(key));
+        write(&mut inner);
+        inner.close();
+    }
+
+    fn string<'a>(&mut self, key: &str, value: impl Into<Option<&'a str>>) {
+        let text = self.key(key);
+        match value.into() {
+            Some(value) => write_string(text, value),
+            None => text.push_str("null"),
+        }
+    }
+
+    fn number(&mut self, key: &str, value: impl Into<Option<u32>>) {
+        let value = value.into().map(|value| value.to_string());
+        self.key(key).push_str(value.as_deref().unwrap_or("null"));
+    }
+
+    fn boolean(&mut self, key: &str, value: bool) {
+        self.key(key).push_str(if value { "true" } else { "false" });
+    }
+
+    fn array<T>(&mut self, key: &str, items: &[T], write: impl Fn(&mut String, &T)) {
+        write_array(self.key(key), items, write);
+    }
+
+    /// The members of an object that is absent where `object` is.
+    fn members(&mut self, key: &str, object: &Option<String>, members: &[Member]) {
+        let text = self.key(key);
+        match object {
+            Some(_) => write_array(text, members, write_member),
+            None => text.push_str("null"),
         }
     }
 }
 
-struct Headers<'a>(&'a Request);
-
-impl Serialize for Headers<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let headers = self.0.headers.iter();
-        serializer.collect_map(headers.map(|(name, value)| (name, value)))
-    }
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
-enum Ended<'a> {
-    Done(OutputsText<'a>),
-    Again { after_ms: u32 },
-    Failed(FailureText<'a>),
-}
-
-impl<'a> Ended<'a> {
-    fn failed(failure: &'a Failure) -> Ended<'a> {
-        Ended::Failed(FailureText {
-            case: match failure.is_permanent() {
-                true => "permanent",
-                false => "transient",
-            },
-            reason: failure.reason_name(),
-            message: &failure.message,
-            concerns_caller: failure.concerns_caller,
-            http_status: failure.http_status,
-            service_error: failure.service_error.as_ref().map(ServiceErrorText::of),
-            retry_after_ms: failure.retry_after_ms,
-        })
-    }
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct FailureText<'a> {
-    case: &'static str,
-    reason: &'static str,
-    message: &'a str,
-    concerns_caller: bool,
-    http_status: Option<u16>,
-    service_error: Option<ServiceErrorText<'a>>,
-    retry_after_ms: Option<u32>,
-}
-
-#[derive(Serialize)]
-struct ServiceErrorText<'a> {
-    code: i32,
-    status: &'a str,
-    message: &'a str,
-    details: &'a [String],
-    error: &'a str,
-}
-
-impl<'a> ServiceErrorText<'a> {
-    fn of(error: &'a ServiceError) -> ServiceErrorText<'a> {
-        ServiceErrorText {
-            code: error.code,
-            status: &error.status,
-            message: &error.message,
-            details: &error.details,
-            error: &error.error,
+fn write_array<T>(text: &mut String, items: &[T], write: impl Fn(&mut String, &T)) {
+    text.push('[');
+    for (at, item) in items.iter().enumerate() {
+        if at > 0 {
+            text.push(',');
         }
+        write(text, item);
     }
+    text.push(']');
+}
+
+/// A string of JSON (RFC 8259, section 7).
+fn write_string(text: &mut String, value: &str) {
+    text.reserve(value.len() + 2);
+    text.push('"');
+    let mut rest = value;
+    let is_special = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
+    while let Some(at) = rest.bytes().position(is_special) {
+        text.push_str(&rest[..at]);
+        match rest.as_bytes()[at] {
+            b'\n' => text.push_str("\\n"),
+            byte @ (b'"' | b'\\') => {
+                text.push('\\');
+                text.push(char::from(byte));
+            }
+            byte => {
+                const HEX: &[u8; 16] = b"0123456789abcdef";
+                text.push_str("\\u00");
+                text.push(char::from(HEX[usize::from(byte >> 4)]));
+                text.push(char::from(HEX[usize::from(byte & 15)]));
+            }
+        }
+        rest = &rest[at + 1..];
+    }
+    text.push_str(rest);
+    text.push('"');
+}
+
+fn write_member(text: &mut String, member: &Member) {
+    let mut object = Object::open(text);
+    object.string("key", &*member.key);
+    object.string("value", &*member.value);
+    object.close();
+}
+
+fn write_request(object: &mut Object, exchange: &Exchange) {
+    let request = exchange.request();
+    object.string("method", request.method.name());
+    object.string("url", &*request.url());
+    object.object("headers", |headers| {
+        for (name, value) in &request.headers {
+            headers.string(name, value.as_str());
+        }
+    });
+    object.string("body", request.body.as_deref());
+    object.number("connectTimeoutMs", CONNECT_TIMEOUT.as_millis() as u32);
+    object.number("timeoutMs", exchange.timeout().as_millis() as u32);
+    object.number("maxBodyBytes", MAX_BODY as u32);
 }
 
 /// The outputs by the names of the variables. JSON is text here too, so that no engine's parser takes a digit of it.
-struct OutputsText<'a>(&'a Outputs);
-
-impl Serialize for OutputsText<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let outputs = self.0;
-        let mut map = serializer.serialize_map(Some(11))?;
-        map.serialize_entry("name", &outputs.name)?;
-        map.serialize_entry("done", &outputs.done)?;
-        map.serialize_entry("error", &outputs.error)?;
-        map.serialize_entry("error.code", &outputs.error_code)?;
-        map.serialize_entry("error.message", &outputs.error_message)?;
-        map.serialize_entry("error.details[]", &outputs.error_details)?;
-        let details = outputs.error_details_custom_key_value.iter();
-        let details: Vec<Members> = details.map(|members| Members(members)).collect();
-        map.serialize_entry("error.details[].customKey.value", &details)?;
-        map.serialize_entry("metadata", &outputs.metadata)?;
-        let metadata = Members(&outputs.metadata_custom_key_value);
-        let metadata = outputs.metadata.as_ref().map(|_| metadata);
-        map.serialize_entry("metadata.customKey.value", &metadata)?;
-        map.serialize_entry("response", &outputs.response)?;
-        let response = Members(&outputs.response_custom_key_value);
-        let response = outputs.response.as_ref().map(|_| response);
-        map.serialize_entry("response.customKey.value", &response)?;
-        map.end()
-    }
+fn write_outputs(object: &mut Object, outputs: &Outputs) {
+    let string = |text: &mut String, value: &String| write_string(text, value);
+    object.string("name", &*outputs.name);
+    object.boolean("done", outputs.done);
+    object.string("error", outputs.error.as_deref());
+    let code = outputs.error_code.map(|code| code.to_string());
+    let code = code.as_deref().unwrap_or("null");
+    object.key("error.code").push_str(code);
+    object.string("error.message", outputs.error_message.as_deref());
+    object.array("error.details[]", &outputs.error_details, string);
+    let details = &outputs.error_details_custom_key_value;
+    object.array(
+        "error.details[].customKey.value",
+        details,
+        |text, members| {
+            write_array(text, members, write_member);
+        },
+    );
+    object.string("metadata", outputs.metadata.as_deref());
+    let members = &outputs.metadata_custom_key_value;
+    object.members("metadata.customKey.value", &outputs.metadata, members);
+    object.string("response", outputs.response.as_deref());
+    let members = &outputs.response_custom_key_value;
+    object.members("response.customKey.value", &outputs.response, members);
 }
 
-struct Members<'a>(&'a [Member]);
-
-impl Serialize for Members<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct MemberText<'a> {
-            key: &'a str,
-            value: &'a str,
-        }
-        serializer.collect_seq(self.0.iter().map(|member| MemberText {
-            key: &member.key,
-            value: &member.value,
-        }))
+fn write_failure(object: &mut Object, failure: &Failure) {
+    let is_permanent = failure.is_permanent();
+    object.string(
+        "case",
+        if is_permanent {
+            "permanent"
+        } else {
+            "transient"
+        },
+    );
+    object.string("reason", failure.reason_name());
+    object.string("message", &*failure.message);
+    object.boolean("concernsCaller", failure.concerns_caller);
+    object.number("httpStatus", failure.http_status.map(u32::from));
+    match &failure.service_error {
+        None => object.string("serviceError", None),
+        Some(error) => object.object("serviceError", |object| {
+            object.number("code", error.code.unsigned_abs());
+            object.string("status", &*error.status);
+            object.string("message", &*error.message);
+            object.array("details", &error.details, |text, value| {
+                write_string(text, value)
+            });
+            object.string("error", &*error.error);
+        }),
     }
+    object.number("retryAfterMs", failure.retry_after_ms);
 }
 
 #[cfg(test)]
@@ -438,7 +504,7 @@ mod tests {
             of("*")["failed"]["message"]
                 .as_str()
                 .unwrap()
-                .contains("`bodyBase64` is not base64")
+                .contains("(bodyBase64)")
         );
         for (text, bytes) in [
             ("", &b""[..]),
