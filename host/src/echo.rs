@@ -17,6 +17,7 @@ use wasmtime_wasi_http::{Error, WasiBody};
 pub(crate) fn taken_out_of(mut response: Response<WasiBody>, secret: Secret) -> Response<WasiBody> {
     let holds_it =
         |value: &http::HeaderValue| secret.is_in(&String::from_utf8_lossy(value.as_bytes()));
+    let is_operation = response.status() == StatusCode::OK;
     let headers = response.headers_mut();
     let fields: Vec<_> = headers
         .iter()
@@ -26,7 +27,7 @@ pub(crate) fn taken_out_of(mut response: Response<WasiBody>, secret: Secret) -> 
     for name in fields {
         headers.remove(name);
     }
-    if response.status() == StatusCode::OK {
+    if is_operation {
         return response;
     }
     headers.remove(CONTENT_LENGTH);

@@ -182,7 +182,7 @@ fn case(error: &CallError) -> &'static str {
     match error {
         CallError::Permanent(_) | CallError::InTheClear(_) => "permanent",
         CallError::Transient(_) => "transient",
-        CallError::UnknownSetting(_) => "usage",
+        CallError::UnknownSetting(_) | CallError::HoldsCredential(_) => "usage",
         CallError::Access(error) if error.is_transient() => "transient",
         CallError::Access(_) => "permanent",
         CallError::Stopped

@@ -216,9 +216,12 @@ fn ending(result: &Result<Outputs, CallError>) -> Ending {
         Err(CallError::Overran | CallError::Aborted(_) | CallError::InvalidResult { .. }) => {
             ("aborted", "")
         }
-        Err(CallError::UnknownSetting(_) | CallError::InTheClear(_) | CallError::Stopped) => {
-            ("refused", "")
-        }
+        Err(
+            CallError::UnknownSetting(_)
+            | CallError::HoldsCredential(_)
+            | CallError::InTheClear(_)
+            | CallError::Stopped,
+        ) => ("refused", ""),
     };
     Ending { outcome, reason }
 }

@@ -130,6 +130,7 @@ mod tests {
             let failure = Failure {
                 reason: Reason::NotFound,
                 message: message.to_owned(),
+                concerns_caller: false,
                 http_status: Some(404),
                 service_error: Some(ServiceError {
                     code: 5,

@@ -150,6 +150,7 @@ fn past(deadline: Deadline, name: &str, late: Late) -> CallError {
     CallError::Transient(Failure {
         reason: last.map_or(Reason::Timeout, |failure| failure.reason),
         message: format!("{name} did not finish within {deadline}; {why}"),
+        concerns_caller: false,
         http_status: last.and_then(|failure| failure.http_status),
         service_error: last.and_then(|failure| failure.service_error.clone()),
         retry_after_ms: last.and_then(|failure| failure.retry_after_ms),

@@ -2,6 +2,7 @@
 //! line per header field, an empty line, and the body.
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use operations_get::answer::{self, Answer};
 use operations_get::bindings::{Failure, GetError, Reason, ServiceError};
@@ -69,13 +70,14 @@ impl Case<'_> {
             content_encoding: self.encoding.clone(),
             retry_after: self.retry_after.clone(),
             date: self.date.clone(),
-            body: self.body.to_vec(),
+            content_length: None,
+            body: Ok(self.body.to_vec()),
         };
         let is_plain = self.encoding.as_deref().is_none_or(|encoding| {
             let mut codings = encoding.split(',').map(str::trim);
             codings.all(|coding| coding.eq_ignore_ascii_case("identity"))
         });
-        let failure = match answer::read(request, answer) {
+        let failure = match answer::read(request, answer, Duration::ZERO) {
             Ok(body) => {
                 assert!(self.status == 200 && is_plain);
                 assert_eq!(body, self.body);

@@ -31,7 +31,7 @@ pub fn check(input: &[u8]) {
         expected_delay(delay),
         "Duration {delay:?}"
     );
-    check_backoff(attempt.trim().parse().unwrap_or(1), after.len() as u64);
+    check_backoff(attempt.trim().parse().unwrap_or(1), after.len() as u32);
     check_is_retried(attempt.len() as u16);
 }
 
@@ -102,13 +102,13 @@ fn scaled(whole: &str, fraction: &str) -> u32 {
     u32::try_from(ms + u64::from(!is_exact)).unwrap_or(u32::MAX)
 }
 
-fn check_backoff(attempt: u32, random: u64) {
+fn check_backoff(attempt: u32, random: u32) {
     let mut full: f64 = 1.0;
     for _ in 1..attempt.min(50) {
         full *= 1.3;
     }
     let full = full.min(10.0);
-    for random in [0, random, u64::MAX / 2, u64::MAX - random, u64::MAX] {
+    for random in [0, random, u32::MAX / 2, u32::MAX - random, u32::MAX] {
         let wait = backoff(attempt, random).as_secs_f64();
         let in_range = wait >= full * 0.499_999 && wait <= full * 1.000_001;
         assert!(
@@ -116,7 +116,7 @@ fn check_backoff(attempt: u32, random: u64) {
             "attempt {attempt}, random {random}: {wait} s of {full} s"
         );
     }
-    assert!(backoff(attempt, 0) < backoff(attempt, u64::MAX));
+    assert!(backoff(attempt, 0) < backoff(attempt, u32::MAX));
 }
 
 fn check_is_retried(status: u16) {
