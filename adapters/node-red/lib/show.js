@@ -1,4 +1,5 @@
 // What a node shows of an operation. A status has less than 20 characters: more is cut off under a node.
+const { progress } = require('./progress.js');
 
 /** The three outputs of the nodes. */
 const RUNNING = 0;
@@ -11,37 +12,27 @@ function outcome({ done, error }) {
   return error === undefined ? SUCCEEDED : FAILED;
 }
 
+/** A number of an answer: ProtoJSON may write it as text, and leaves a 0 out. Anything else counts as left out. */
+function count(value) {
+  const number = ['number', 'string'].includes(typeof value) ? Number(value) : 0;
+  return Number.isFinite(number) ? number : 0;
+}
+
 /**
  * How many devices of a zero-touch batch failed, and of how many. Its operations never set `error`: they end, and
  * tell in `response` how many devices were served. `undefined` for any other operation, and while it runs.
  */
 function failedDevices({ done, metadata, response }) {
-  if (!done || !/\.DevicesLongRunningOperation(Metadata|Response)$/.test(metadata?.['@type'] ?? response?.['@type'])) {
-    return undefined;
-  }
-  const devices = Number(metadata?.devicesCount ?? response?.perDeviceStatus?.length ?? 0);
-  // ProtoJSON leaves a 0 out.
-  return { failed: devices - Number(response?.successCount ?? 0), devices };
-}
-
-/**
- * The first member of `metadata` whose key begins with `progress` and whose value is a number, as a whole percentage:
- * services write `progress`, `progressPercent`, `progressPercentage`.
- */
-function progress({ metadata }) {
-  for (const [key, value] of Object.entries(metadata ?? {})) {
-    if (!key.startsWith('progress')) continue;
-    const text = String(value).replace(/%$/, '').trim();
-    if (!['number', 'string'].includes(typeof value) || text === '' || !Number.isFinite(Number(text))) continue;
-    return Math.trunc(Math.min(100, Math.max(0, Number(text))));
-  }
-  return undefined;
+  const type = metadata?.['@type'] ?? response?.['@type'];
+  if (!done || typeof type !== 'string' || !/\.DevicesLongRunningOperation(Metadata|Response)$/.test(type)) return undefined;
+  const devices = count(metadata?.devicesCount ?? response?.perDeviceStatus?.length);
+  return { failed: Math.max(0, devices - count(response?.successCount)), devices };
 }
 
 function status(operation) {
   const outcomeOf = outcome(operation);
   if (outcomeOf === RUNNING) {
-    const percent = progress(operation);
+    const percent = progress(operation.metadata);
     return { fill: 'blue', shape: 'dot', text: percent === undefined ? 'running' : `running ${percent} %` };
   }
   if (outcomeOf === FAILED) return { fill: 'red', shape: 'dot', text: `failed, code ${operation.error.code ?? 0}`.slice(0, 19) };
@@ -71,4 +62,4 @@ function toOutput(msg, { outputs, operation }) {
   return sent;
 }
 
-module.exports = { failureStatus, outcome, progress, status, toOutput };
+module.exports = { failureStatus, outcome, status, toOutput };

@@ -2,7 +2,7 @@ const assert = require('node:assert/strict');
 const { test } = require('node:test');
 const { failure } = require('../lib/failure.js');
 const { untilDone } = require('../lib/poll.js');
-const { failureStatus, progress, status } = require('../lib/show.js');
+const { failureStatus, status } = require('../lib/show.js');
 
 /** A clock that goes on by what is slept. */
 function clock() {
@@ -85,19 +85,6 @@ test('the signal ends a question and a pause', async () => {
   const second = new AbortController();
   const pausing = until([running], { signal: second.signal, clock: undefined, onRunning: () => second.abort() });
   await assert.rejects(pausing, { name: 'AbortError' });
-});
-
-test('progress is a percentage in any of its spellings', () => {
-  const of = (metadata) => progress({ metadata });
-  assert.equal(of({ verb: 'create', progress: 40 }), 40);
-  assert.equal(of({ progressPercent: 99.9 }), 99);
-  assert.equal(of({ progressPercentage: '12 %' }), 12);
-  assert.equal(of({ progressMessage: 'half', progress: 1e3 }), 100);
-  assert.equal(of({ progress: -1 }), 0);
-  assert.equal(of({ progress: {} }), undefined);
-  assert.equal(of({ progress: 'NaN' }), undefined);
-  assert.equal(of({ progress: null }), undefined);
-  assert.equal(of(undefined), undefined);
 });
 
 test('a status has less than 20 characters', () => {

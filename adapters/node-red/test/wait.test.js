@@ -104,6 +104,18 @@ test('waits for one operation share its request', async (t) => {
   assert.deepEqual([shared.requests.length, shared.maxInFlight], [1, 1]);
 });
 
+test('metadata of any shape does not end a wait', async (t) => {
+  const shapes = ['{"progress":{"toString":1}}', '{"@type":{"toString":1},"progress":{"valueOf":1}}', '{"__proto__":{"progress":1}}'];
+  const { endpoint } = await service(t, (_, count) => ({
+    body: `{"name":"operations/o","metadata":${shapes[count - 1] ?? shapes[1]},"done":${count > shapes.length}}`,
+  }));
+  const flow = await load(t, { connection: { OPERATIONS_ENDPOINT: endpoint } });
+  flow.node.receive({ name: 'operations/o' });
+  await flow.succeeded.next();
+  assert.ok((await flow.untilStatus('succeeded')).includes('blue ring running (not kept)'));
+  assert.equal(flow.caught.came.length, 0);
+});
+
 test('leaving a shared request does not end it for the others', async (t) => {
   const { Connection } = require('../lib/connection.js');
   let release;
