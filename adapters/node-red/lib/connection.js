@@ -1,6 +1,6 @@
 const { accessToken, serviceAccount } = require('./access.js');
 const block = require('./block.js');
-const { failure, fromBlock } = require('./failure.js');
+const { failure, failureOfCall } = require('./failure.js');
 
 /**
  * What a connection node is for the nodes that use it: calls of the block with its settings and its credential.
@@ -20,18 +20,8 @@ class Connection {
   }
 
   /** The outputs of the block, and the operation in its natural nesting. */
-  async get(name, { signal, once = false } = {}) {
-    const package_ = await block;
-    const settings = await this.#ready(package_.manifest, signal);
-    // A node that polls tries again by itself.
-    if (once) settings.OPERATIONS_MAX_ATTEMPTS = 1;
-    try {
-      const outputs = await package_.get(name, settings, { signal });
-      return { outputs, operation: package_.operation(outputs) };
-    } catch (error) {
-      signal?.throwIfAborted();
-      throw fromBlock(error, package_);
-    }
+  get(name, { signal } = {}) {
+    return ownResult(this.#call(name, signal));
   }
 
   /** The same for a node that polls: nodes that ask for one operation at the same time share one call. */
@@ -39,11 +29,12 @@ class Connection {
     let shared = this.#polls.get(name);
     if (!shared) {
       const controller = new AbortController();
-      shared = { controller, users: 0, call: this.get(name, { signal: controller.signal, once: true }) };
-      const over = () => {
+      // A node that polls tries again by itself.
+      shared = { controller, users: 0, call: this.#call(name, controller.signal, { OPERATIONS_MAX_ATTEMPTS: 1 }) };
+      shared.over = () => {
         if (this.#polls.get(name) === shared) this.#polls.delete(name);
       };
-      shared.call.then(over, over);
+      shared.call.then(shared.over, shared.over);
       this.#polls.set(name, shared);
     }
     shared.users += 1;
@@ -51,14 +42,19 @@ class Connection {
       const leave = () => {
         shared.users -= 1;
         if (shared.users === 0) {
-          this.#polls.delete(name);
+          shared.over();
           shared.controller.abort(signal.reason);
         }
         reject(signal.reason);
       };
       signal.addEventListener('abort', leave, { once: true });
-      shared.call.then(resolve, reject).finally(() => signal.removeEventListener('abort', leave));
+      ownResult(shared.call).then(resolve, reject).finally(() => signal.removeEventListener('abort', leave));
     });
+  }
+
+  async #call(name, signal, settings = {}) {
+    const { get, manifest } = await block;
+    return get(name, { ...(await this.#ready(manifest, signal)), ...settings }, { signal });
   }
 
   /** The settings of a call, its credential among them. */
@@ -84,6 +80,18 @@ class Connection {
     }
     return settings;
   }
+}
+
+/** What came of a call, as a copy for one of those who share it: its flow may change what it is sent. */
+async function ownResult(call) {
+  let outputs;
+  try {
+    outputs = structuredClone(await call);
+  } catch (error) {
+    throw failureOfCall(error, await block);
+  }
+  const { operation } = await block;
+  return { outputs, operation: operation(outputs) };
 }
 
 /** The connection of a node. */

@@ -1,25 +1,17 @@
 /**
- * What `done(err)` hands to Catch nodes. `msg.error.code` is the reason, and `msg.error.cause` the rest: Node-RED
- * passes on these two members of an error, and no others.
+ * Why a node has no operation to send. Of an error, Node-RED passes two members on to Catch nodes: `msg.error.code`
+ * is the reason, and `msg.error.cause` the rest.
  */
-function forCatch(error) {
-  if (error.reason === undefined) return error;
-  const { reason, retryable, retryAfterMs, httpStatus, serviceError } = error;
-  error.code = reason;
-  error.cause = { reason, retryable, retryAfterMs, httpStatus, serviceError };
-  return error;
-}
-
-/** A failure of the nodes' own, in the form of the block's. */
 function failure(reason, message, { retryable = false, retryAfterMs = null, httpStatus = null, serviceError = null } = {}) {
-  return forCatch(Object.assign(new Error(message), { reason, retryable, retryAfterMs, httpStatus, serviceError }));
+  const details = { reason, retryable, retryAfterMs, httpStatus, serviceError };
+  return Object.assign(new Error(message), details, { code: reason, cause: details });
 }
 
-/** A failure of the block, with what Catch nodes need. */
-function fromBlock(error, { TransientFailure }) {
+/** A failed call. Each who hears of it gets its own: flows may change `msg.error.cause`. */
+function failureOfCall(error, { TransientFailure }) {
   if (error.reason === undefined) return error;
-  error.retryable = error instanceof TransientFailure;
-  return forCatch(error);
+  const { reason, message, retryable = error instanceof TransientFailure, retryAfterMs, httpStatus, serviceError } = error;
+  return failure(reason, message, structuredClone({ retryable, retryAfterMs, httpStatus, serviceError }));
 }
 
-module.exports = { failure, fromBlock };
+module.exports = { failure, failureOfCall };

@@ -99,7 +99,7 @@ describe('errors go to Catch nodes', () => {
       [cause.reason, cause.retryable, cause.retryAfterMs, cause.httpStatus, cause.serviceError.status],
       ['permission-denied', false, null, 403, 'PERMISSION_DENIED'],
     );
-    assert.match(message, /^PermanentFailure: GET http:.*operations\/o was answered with 403/);
+    assert.match(message, /^Error: GET http:.*operations\/o was answered with 403/);
     assert.equal(source.name, 'tested');
     assert.equal(status, 'red ring permission-denied');
   });
@@ -168,7 +168,7 @@ describe('errors go to Catch nodes', () => {
 
   test('a name of something else', async (t) => {
     const { error: { message }, status } = await caught(t, {}, { name: 'projects/p/secrets/s' });
-    assert.match(message, /^PermanentFailure: The name "projects\/p\/secrets\/s" names no operation/);
+    assert.match(message, /^Error: The name "projects\/p\/secrets\/s" names no operation/);
     assert.equal(status, 'red ring invalid-name');
   });
 

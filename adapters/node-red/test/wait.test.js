@@ -104,6 +104,40 @@ test('waits for one operation share its request', async (t) => {
   assert.deepEqual([shared.requests.length, shared.maxInFlight], [1, 1]);
 });
 
+test('what a flow does to its message, no other sees', async (t) => {
+  const operation = { name: 'operations/o', metadata: { verb: 'create', list: [{ a: 1 }] } };
+  const { endpoint } = await service(t, (_, count) => (count === 1 ? operation : { ...operation, done: true, response: { list: [1] } }));
+  const flow = await load(t, { connection: { OPERATIONS_ENDPOINT: endpoint } });
+  const sent = { name: 'operations/o', headers: { accept: 'json' }, rows: [[1]] };
+  for (let i = 0; i < 2; i++) flow.node.receive(structuredClone(sent));
+  for (const output of [flow.running, flow.succeeded]) {
+    const [first, second] = [await output.next(), await output.next()];
+    const untouched = structuredClone(second);
+    first.payload.metadata.list[0].a = 2;
+    first.payload.metadata.verb = 'changed';
+    first.payload.extra = true;
+    first.operation['metadata.customKey.value'].push({ key: 'b', value: '2' });
+    first.operation.name = 'changed';
+    first.headers.accept = 'changed';
+    first.rows[0].push(2);
+    assert.deepEqual(second, untouched);
+    assert.deepEqual([second.headers, second.rows], [sent.headers, sent.rows]);
+    assert.deepEqual(second.payload.metadata, operation.metadata);
+  }
+});
+
+test('what a flow does to an error, no other sees', async (t) => {
+  const { endpoint } = await service(t, () => error(403, 'PERMISSION_DENIED', 'no'));
+  const flow = await load(t, { connection: { OPERATIONS_ENDPOINT: endpoint } });
+  for (let i = 0; i < 2; i++) flow.node.receive({ name: 'operations/o' });
+  const [first, second] = [await flow.caught.next(), await flow.caught.next()];
+  first.error.cause.serviceError.status = 'changed';
+  first.error.cause.serviceError.details.push('changed');
+  first.error.cause.retryable = 'changed';
+  const { retryable, serviceError: { status, details } } = second.error.cause;
+  assert.deepEqual([retryable, status, details], [false, 'PERMISSION_DENIED', []]);
+});
+
 test('metadata of any shape does not end a wait', async (t) => {
   const shapes = ['{"progress":{"toString":1}}', '{"@type":{"toString":1},"progress":{"valueOf":1}}', '{"__proto__":{"progress":1}}'];
   const { endpoint } = await service(t, (_, count) => ({
