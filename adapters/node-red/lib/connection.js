@@ -57,12 +57,12 @@ class Connection {
     return get(name, { ...(await this.#ready(manifest, signal)), ...settings }, { signal });
   }
 
-  /** The settings of a call, its credential among them. */
+  /** The settings of a call, its credential among them. White space around what was pasted is none of it. */
   async #ready(manifest, signal) {
     const settings = {};
     for (const { variable, secret } of manifest.settings) {
-      const value = secret ? undefined : this.#settings[variable];
-      if (value !== undefined && value !== null && value !== '') settings[variable] = String(value);
+      const value = secret ? '' : String(this.#settings[variable] ?? '').trim();
+      if (value !== '') settings[variable] = value;
     }
     switch (this.#access) {
       case 'serviceAccountKey':
@@ -71,7 +71,7 @@ class Connection {
         break;
       case 'GOOGLE_OAUTH_ACCESS_TOKEN':
       case 'GOOGLE_API_KEY': {
-        const secret = this.#secrets[this.#access];
+        const secret = this.#secrets[this.#access]?.trim();
         const { label } = manifest.settings.find(({ variable }) => variable === this.#access);
         if (!secret) throw failure('invalid-setting', `The connection has no ${label}: enter one, or choose another access.`);
         settings[this.#access] = secret;

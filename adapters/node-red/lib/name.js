@@ -20,6 +20,7 @@ async function operationName(RED, node, { operation, operationType = 'str' }, ms
   } catch (error) {
     throw failure('invalid-name', `${where} could not be read: ${error.message}. ${WHAT_TO_DO}`);
   }
+  if (typeof name === 'string') name = name.trim();
   if (name === undefined || name === null || name === '') {
     throw failure('invalid-name', `${where} is empty. ${WHAT_TO_DO}`);
   }

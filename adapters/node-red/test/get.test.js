@@ -153,6 +153,7 @@ describe('errors go to Catch nodes', () => {
 
   for (const [what, config, msg, expected] of [
     ['missing', {}, {}, 'msg name is empty. Set it to the name of an operation, such as operations/abc.'],
+    ['white space alone', {}, { name: ' \r\n' }, 'msg name is empty. Set it to the name of an operation, such as operations/abc.'],
     ['empty', { operation: '', operationType: 'str' }, {}, 'the operation name is empty. Set it to the name of an operation, such as operations/abc.'],
     ['a number', {}, { name: 7 }, 'msg name is a value of type number, and not text. Set it to the name of an operation, such as operations/abc.'],
     ['an array', {}, { name: ['operations/o'] }, 'msg name is an array, and not text. Set it to the name of an operation, such as operations/abc.'],

@@ -138,6 +138,16 @@ test('what a flow does to an error, no other sees', async (t) => {
   assert.deepEqual([retryable, status, details], [false, 'PERMISSION_DENIED', []]);
 });
 
+test('a name is read without the white space around it', async (t) => {
+  const { endpoint, requests } = await service(t, () => over);
+  const flow = await load(t, { connection: { OPERATIONS_ENDPOINT: ` ${endpoint}\n` } });
+  for (const name of ['operations/o\n', '\toperations/o\r\n', ' operations/o']) {
+    flow.node.receive({ name });
+    await flow.succeeded.next();
+  }
+  assert.deepEqual(new Set(requests.map(({ url }) => url.split('?')[0])), new Set(['/v1/operations/o']));
+});
+
 test('metadata of any shape does not end a wait', async (t) => {
   const shapes = ['{"progress":{"toString":1}}', '{"@type":{"toString":1},"progress":{"valueOf":1}}', '{"__proto__":{"progress":1}}'];
   const { endpoint } = await service(t, (_, count) => ({
