@@ -7,6 +7,8 @@ const left = new Map();
 /** Keeps the messages of a node that closes, each with the name of its operation where that was known. */
 function interrupt(node, removed, messages) {
   if (messages.length === 0) return;
+  // Nothing goes on, also while the flows are stopped.
+  node.status({});
   if (removed) {
     const names = messages.map(({ name }) => name ?? 'an operation').join(', ');
     node.warn(`The node was removed while it asked for ${names}.`);

@@ -1,4 +1,4 @@
-// The waits of a node, in its context: in a store that outlives Node-RED they are taken up again after a restart.
+// The waits of a node, in its context: in a store that outlives Node-RED they go on after a restart.
 
 const KEY = 'waits';
 
@@ -18,29 +18,18 @@ function persistentStore(RED) {
 class Pending {
   #context;
   #store;
-  #waits = {};
-  #written;
+  #waits;
+  /** One thing after the other: the last write has everything. */
+  #last = Promise.resolve();
 
   constructor(context, store) {
     this.#context = context;
     this.#store = store;
-    this.#written = this.#read();
-  }
-
-  #read() {
-    return new Promise((resolve, reject) => {
-      this.#context.get(KEY, this.#store, (error, waits) => {
-        if (error) return reject(error);
-        this.#waits = { ...waits };
-        resolve();
-      });
-    });
   }
 
   /** The waits that the store holds, by id. */
-  async load() {
-    await this.#written;
-    return { ...this.#waits };
+  load() {
+    return this.#next(() => ({ ...this.#waits }));
   }
 
   add(id, wait) {
@@ -53,19 +42,31 @@ class Pending {
 
   /** Comes back when everything is written. */
   async flush() {
-    await this.#written.catch(() => {});
+    await this.#last.catch(() => {});
   }
 
-  /** One write after the other: the last one has everything. */
   #write(change) {
-    const write = async () => {
+    return this.#next(() => {
       change();
-      await new Promise((resolve, reject) => {
+      return new Promise((resolve, reject) => {
         this.#context.set(KEY, { ...this.#waits }, this.#store, (error) => (error ? reject(error) : resolve()));
       });
+    });
+  }
+
+  #next(action) {
+    const step = async () => {
+      this.#waits ??= await this.#read();
+      return action();
     };
-    this.#written = this.#written.then(write, write);
-    return this.#written;
+    this.#last = this.#last.then(step, step);
+    return this.#last;
+  }
+
+  #read() {
+    return new Promise((resolve, reject) => {
+      this.#context.get(KEY, this.#store, (error, waits) => (error ? reject(error) : resolve({ ...waits })));
+    });
   }
 }
 

@@ -1,4 +1,3 @@
-const { randomUUID } = require('node:crypto');
 const { connectionOf } = require('../lib/connection.js');
 const { failure } = require('../lib/failure.js');
 const { interrupt, reportInterrupted, whenStarted } = require('../lib/interrupted.js');
@@ -10,8 +9,9 @@ const { failureStatus, status, toOutput } = require('../lib/show.js');
 const MINUTE_MS = 60_000;
 
 module.exports = (RED) => {
-  // A wait of this run that a new node finds in its store was ended by a redeploy; one of another run by a restart.
-  const run = randomUUID();
+  // The waits of this run of Node-RED that a store may hold. One that a new node finds there was ended by a deploy; a
+  // wait of an earlier run was ended by a restart of Node-RED, and goes on.
+  const ofThisRun = new Set();
 
   function WaitForOperation(config) {
     RED.nodes.createNode(this, config);
@@ -21,16 +21,18 @@ module.exports = (RED) => {
     const store = persistentStore(RED);
     const pending = store && new Pending(node.context(), store);
     const waits = new Set();
+    let closed = false;
 
     whenStarted(RED, node, async () => {
       if (!store) node.status({ fill: 'grey', shape: 'ring', text: 'not kept on restart' });
       reportInterrupted(node);
       if (!pending) return;
       try {
-        for (const [id, { name, startedAt, msg, run: startedIn }] of Object.entries(await pending.load())) {
+        for (const [id, { name, startedAt, msg }] of Object.entries(await pending.load())) {
+          if (closed) return;
           if ([...waits].some((started) => started.id === id)) continue;
-          if (startedIn === run) {
-            await pending.remove(id);
+          if (ofThisRun.has(id)) {
+            await forget(id);
           } else {
             const send = (sent) => node.send(sent);
             const done = (error) => error && node.error(error, msg);
@@ -53,6 +55,7 @@ module.exports = (RED) => {
       const { signal } = controller;
       const entry = { ...it, controller };
       waits.add(entry);
+      if (pending) ofThisRun.add(it.id);
       let ending;
       try {
         if (!(minutes > 0)) {
@@ -60,7 +63,8 @@ module.exports = (RED) => {
         }
         const connection = connectionOf(RED, config.connection);
         entry.name ??= await operationName(RED, node, config, it.msg);
-        if (it.isNew) await keep(entry);
+        signal.throwIfAborted();
+        if (pending && it.isNew) await keep(entry);
         signal.throwIfAborted();
         const latest = await untilDone({
           name: entry.name,
@@ -85,12 +89,11 @@ module.exports = (RED) => {
       }
       waits.delete(entry);
       show(ending, true);
-      if (pending) await pending.remove(it.id).catch((error) => node.warn(notWritten(entry.name, error)));
+      if (pending) await forget(it.id).catch((error) => node.warn(notWritten(entry.name, error)));
     }
 
     /** Notes a new wait, so that a restart does not end it. */
     async function keep({ id, name, startedAt, msg }) {
-      if (!pending) return;
       let kept;
       try {
         kept = storable(msg);
@@ -98,7 +101,12 @@ module.exports = (RED) => {
         kept = { _msgid: msg._msgid, ...(typeof msg.topic === 'string' && { topic: msg.topic }) };
         node.warn(`After a restart of Node-RED the message for ${name} will have its topic alone: the rest is no JSON.`);
       }
-      await pending.add(id, { name, startedAt, msg: kept, run }).catch((error) => node.warn(notWritten(name, error)));
+      await pending.add(id, { name, startedAt, msg: kept }).catch((error) => node.warn(notWritten(name, error)));
+    }
+
+    async function forget(id) {
+      await pending.remove(id);
+      ofThisRun.delete(id);
     }
 
     function notWritten(name, error) {
@@ -120,8 +128,12 @@ module.exports = (RED) => {
     }
 
     node.on('close', async (removed, done) => {
-      interrupt(node, removed, [...waits]);
-      for (const { controller } of waits) controller.abort();
+      closed = true;
+      const ended = [...waits];
+      interrupt(node, removed, ended);
+      for (const { controller } of ended) controller.abort();
+      // It may come back after a restart: a disabled node can be enabled again.
+      if (removed && pending) for (const { id } of ended) forget(id).catch(() => {});
       await pending?.flush();
       done();
     });

@@ -8,8 +8,8 @@ const { service } = require('../../testing/server.js');
 const FILE = { contextStorage: { default: { module: 'localfilesystem' } } };
 const DEADLINE_MINUTES = 30;
 
-/** `GET /start?name=…` waits for an operation; a request to the service tells the result. */
-function flow(endpoint) {
+/** `GET /start?name=…` waits for an operation; a request to the service tells the result. `more` is added to it. */
+function flow(endpoint, { wait, more = [] } = {}) {
   const at = { x: 100, y: 100, z: 'tab' };
   const tell = (id, path) => ({ ...at, id, type: 'http request', method: 'GET', ret: 'txt', url: endpoint.replace('/v1', path), wires: [[]] });
   return [
@@ -19,11 +19,12 @@ function flow(endpoint) {
     { ...at, id: 'answer', type: 'http response', statusCode: '202', wires: [] },
     {
       ...at, id: 'wait', type: 'google-operation-wait', operation: 'payload.name', operationType: 'msg', deadline: DEADLINE_MINUTES,
-      connection: 'connection', wires: [[], ['succeeded'], []],
+      connection: 'connection', wires: [[], ['succeeded'], []], ...wait,
     },
     tell('succeeded', '/told/succeeded/{{{payload.name}}}'),
     { ...at, id: 'catcher', type: 'catch', wires: [['caught']] },
     tell('caught', '/told/{{error.code}}'),
+    ...more,
   ];
 }
 
@@ -111,18 +112,77 @@ test('the deadline of a wait keeps running while Node-RED is down', async (t) =>
   assert.deepEqual([served.tellings, served.polls - polls], [['/told/timeout'], 1]);
 });
 
-test('a redeploy ends a stored wait: it is reported, and does not resume', async (t) => {
+const comment = (id, z) => ({ id, z, type: 'comment', name: id, info: '', x: 300, y: 300, wires: [] });
+const otherTab = (...nodes) => [{ id: 'other', type: 'tab', label: 'Other' }, ...nodes];
+
+/** What is done to the flows while a wait is under way, and whether it ends the wait. */
+const DEPLOYS = {
+  'a full deploy of a comment': [(red, endpoint) => red.deploy(flow(endpoint, { more: [comment('c', 'tab')] })), true],
+  'a deploy of the modified node': [(red, endpoint) => red.deploy(flow(endpoint, { wait: { deadline: 31 } }), 'nodes'), true],
+  'a deploy of another node': [(red, endpoint) => red.deploy(flow(endpoint, { more: [comment('c', 'tab')] }), 'nodes'), false],
+  'a deploy of the modified flow': [(red, endpoint) => red.deploy(flow(endpoint, { wait: { deadline: 31 } }), 'flows'), true],
+  'a deploy of another flow': [(red, endpoint) => red.deploy(flow(endpoint, { more: otherTab(comment('c', 'other')) }), 'flows'), false],
+  'a restart of the flows': [(red) => red.deploy({}, 'reload'), true],
+  'a stop and a start of the flows': [async (red) => {
+    await red.stopFlows();
+    await red.startFlows();
+  }, true],
+};
+
+for (const [store, options] of [['persistent', FILE], ['memory', {}]]) {
+  test(`with a ${store} store, a deploy of any kind interrupts and ends a wait, or does neither`, async (t) => {
+    const served = await told(t);
+    let { red, path } = await waiting(t, served, options);
+    const restart = async () => {
+      await red.stop();
+      red = await start(t, path, options);
+    };
+    // A restart of Node-RED in between makes no difference.
+    for (const resumed of store === 'persistent' ? [false, true] : [false]) {
+      for (const [what, [deploy, ends]] of Object.entries(DEPLOYS)) {
+        if (resumed) {
+          const before = served.polls;
+          await restart();
+          while (served.polls === before) await served.asked(served.requests.length + 1);
+        }
+        const { polls } = served;
+        await deploy(red, served.endpoint);
+        served.over = !ends;
+        await served.toldOf(1);
+        assert.deepEqual(served.tellings, [ends ? '/told/interrupted' : '/told/succeeded/operations/o'], what);
+
+        // It was told once, and nothing goes on: also not after the next deploy and the next start.
+        const { polls: last } = served;
+        await red.deploy(flow(served.endpoint));
+        await another(red, served);
+        if (resumed) {
+          await restart();
+          await another(red, served);
+        }
+        assert.deepEqual([served.polls - last, served.tellings.length], [0, 1], what);
+        if (ends) assert.equal(last, polls, what);
+
+        served.over = false;
+        served.tellings.length = 0;
+        await ask(red, 'operations/o');
+        while (served.polls === last) await served.asked(served.requests.length + 1);
+      }
+    }
+  });
+}
+
+test('a node that is disabled ends its waits, and does not resume them once it is enabled', async (t) => {
   const served = await told(t);
   const { red, path } = await waiting(t, served, FILE);
-  await red.deploy(flow(served.endpoint));
-  await served.toldOf(1);
+  await red.deploy(flow(served.endpoint, { wait: { d: true } }), 'nodes');
   const { polls } = served;
-  assert.deepEqual(served.tellings, ['/told/interrupted']);
   await red.stop();
+  assert.ok(red.log.some((line) => /\[warn\] .*operations\/o\.$/.test(line)), red.log.join('\n'));
   const again = await start(t, path, FILE);
+  await again.deploy(flow(served.endpoint), 'nodes');
   await another(again, served);
   await again.stop();
-  assert.deepEqual([served.polls, served.tellings.length], [polls, 1]);
+  assert.deepEqual([served.polls, served.tellings], [polls, []]);
 });
 
 test('with the memory store alone a wait does not survive a restart', async (t) => {

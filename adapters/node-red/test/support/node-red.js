@@ -40,9 +40,14 @@ function userDir(t, flow) {
 /** Starts Node-RED on a user's folder; `options` are its `contextStorage`, and `aheadMs`, how far its clock is ahead. */
 async function start(t, path, options = {}) {
   const args = [join(__dirname, 'red.js'), path, JSON.stringify(options)];
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   const ended = once(child, 'exit');
   const log = [];
+  const errors = [];
+  createInterface({ input: child.stderr }).on('line', (line) => {
+    errors.push(line);
+    console.error(line);
+  });
   const stop = async () => {
     child.kill();
     await ended;
@@ -65,25 +70,29 @@ async function start(t, path, options = {}) {
   const [, port] = /^started (\d+)$/m.exec(log.join('\n'));
   const url = `http://127.0.0.1:${port}`;
   return {
-    url, log, stop,
+    url, log, errors, stop,
     /** Runs what deploys, and comes back when the new flows are there. */
     async whileDeploying(deploy) {
       const before = starts;
       await deploy();
       await started(before + 1);
     },
-    /** What the editor does on Deploy. */
-    async deploy(flow) {
-      const before = starts;
-      const response = await fetch(`${url}/flows`, {
-        method: 'POST',
-        headers: { 'Content-Type': 'application/json', 'Node-RED-Deployment-Type': 'full' },
-        body: JSON.stringify(flow),
-      });
-      if (!response.ok) throw new Error(`not deployed: ${response.status} ${await response.text()}`);
-      await started(before + 1);
+    /** What the editor does on Deploy, in one of its kinds: full, flows, nodes, reload. */
+    deploy(flow, kind = 'full') {
+      return this.whileDeploying(() => post('/flows', flow, { 'Node-RED-Deployment-Type': kind }));
+    },
+    /** What the editor does on Stop Flows, and on Start. */
+    stopFlows: () => post('/flows/state', { state: 'stop' }),
+    startFlows() {
+      return this.whileDeploying(() => post('/flows/state', { state: 'start' }));
     },
   };
+  async function post(path, body, headers) {
+    const response = await fetch(`${url}${path}`, {
+      method: 'POST', headers: { 'Content-Type': 'application/json', ...headers }, body: JSON.stringify(body),
+    });
+    if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
+  }
 }
 
 module.exports = { folder, pack, root, start, userDir };

@@ -17,6 +17,7 @@ RED.init(server, {
   httpNodeRoot: '/',
   credentialSecret: 'a test',
   editorTheme: { tours: false, projects: { enabled: false } },
+  runtimeState: { enabled: true, ui: false },
   telemetry: { enabled: false, updateNotification: false },
   externalModules: { palette: { allowInstall: false }, modules: { allowInstall: false } },
   ...(contextStorage && { contextStorage }),
