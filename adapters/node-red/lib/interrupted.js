@@ -28,10 +28,23 @@ function reportInterrupted(node) {
   if (messages.length > 0) node.status({ fill: 'grey', shape: 'ring', text: 'interrupted' });
 }
 
-/** Runs something once the flow with all its nodes is there; not at all where the node is closed before. */
-function whenStarted(RED, node, action) {
-  RED.events.once('flows:started', action);
-  node.on('close', () => RED.events.removeListener('flows:started', action));
+/** What the nodes do once their flow has started, by the events of the runtime. */
+const starts = new WeakMap();
+
+/** Runs something once the flow with all its nodes is there; not at all if the node is closed before. */
+function whenStarted({ events }, node, action) {
+  let waiting = starts.get(events);
+  if (!waiting) {
+    starts.set(events, (waiting = new Set()));
+    // One listener for all nodes: Node.js warns of a leak where there are more than ten.
+    events.on('flows:started', () => {
+      const due = [...waiting];
+      waiting.clear();
+      for (const start of due) start();
+    });
+  }
+  waiting.add(action);
+  node.on('close', () => waiting.delete(action));
 }
 
 module.exports = { interrupt, reportInterrupted, whenStarted };

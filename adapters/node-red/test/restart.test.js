@@ -195,3 +195,15 @@ test('with the memory store alone a wait does not survive a restart', async (t) 
   await after.stop();
   assert.deepEqual([polls, served.polls, served.tellings], [1, 1, []]);
 });
+
+test('many nodes write nothing to standard error', async (t) => {
+  const served = await told(t);
+  const nodes = flow(served.endpoint);
+  const wait = nodes.find(({ id }) => id === 'wait');
+  for (let i = 0; i < 20; i++) nodes.push({ ...wait, id: `wait${i}`, wires: [[], [], []] });
+  const red = await start(t, userDir(t, nodes), FILE);
+  await red.deploy(withToken(nodes));
+  await another(red, served);
+  await red.stop();
+  assert.deepEqual(red.errors, []);
+});
