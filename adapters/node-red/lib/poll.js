@@ -7,6 +7,9 @@ const FIRST_WAIT_MS = 1000;
 const LONGEST_WAIT_MS = 60_000;
 const GROWTH = 1.25;
 
+/** The longest that a service's wish to be left alone is followed. */
+const LONGEST_RETRY_AFTER_MS = 3_600_000;
+
 /** The least time that a question gets, so that also a deadline of nothing asks once. */
 const SHORTEST_CALL_MS = 1000;
 
@@ -43,7 +46,7 @@ async function untilDone({ name, ask, leftMs, deadline, onRunning, onTransient, 
       if (late.signal.aborted) throw pastDeadline(name, deadline);
       if (!error.retryable) throw error;
       last = error;
-      pause = Math.max(pause, error.retryAfterMs ?? 0);
+      pause = Math.max(pause, Math.min(error.retryAfterMs ?? 0, LONGEST_RETRY_AFTER_MS));
       onTransient(error);
     } finally {
       clearTimeout(timer);

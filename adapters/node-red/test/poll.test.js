@@ -42,6 +42,13 @@ test('as long as the service asks to wait, where that is longer', async () => {
   assert.deepEqual(seen, ['quota-exceeded', 'quota-exceeded']);
 });
 
+test('at most an hour, however long the service asks to wait', async () => {
+  const time = clock();
+  const busy = failure('unavailable', 'come back in 49 days', { retryable: true, retryAfterMs: 49 * 86_400_000 });
+  await until([busy, done], { clock: time, leftMs: Infinity });
+  assert.deepEqual(time.sleeps, [3_600_000]);
+});
+
 test('a permanent failure ends it', async () => {
   const denied = failure('permission-denied', 'no');
   await assert.rejects(until([running, denied]), denied);
