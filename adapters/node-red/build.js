@@ -5,6 +5,7 @@
 // `google-operations-get` is published. A bundled dependency would carry native files of the machine that packed it.
 const { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } = require('node:fs');
 const { join } = require('node:path');
+const { inFormWords } = require('./lib/words.js');
 
 const repository = join(__dirname, '../..');
 const read = (...path) => readFileSync(join(...path), 'utf8');
@@ -55,6 +56,7 @@ const ICONS = {
 
 function writeEditor() {
   const manifest = JSON.parse(read(repository, 'manifest.json'));
+  const said = (value) => text(inFormWords(sentence(value), manifest.settings));
   const icon = read(repository, manifest.icon);
   const background = /<rect[^>]*fill="(#[0-9a-f]{6})"[^>]*\/>/.exec(icon);
   mkdirSync(join(__dirname, 'nodes/icons'), { recursive: true });
@@ -74,37 +76,38 @@ function writeEditor() {
   };
   const placeholder = ({ variable, type, default: standard }) => {
     if (standard !== null) return `${standard}${variable.endsWith('_MS') ? ' ms' : ''}`;
-    return { service: 'any: type to search', url: "the service's own" }[type] ?? '';
+    return { service: 'Any (type to search)', url: "The service's own" }[type] ?? '';
   };
   const validation = ({ type, pattern, minimum, maximum }) => {
     if (type === 'integer') return `, validate: isInteger(${minimum}, ${maximum})`;
-    return pattern ? `, validate: (value) => !value || /${pattern.replaceAll('/', '\\/')}/.test(value)` : '';
+    if (type === 'url') return ', validate: matches(/^https?:\\/\\/./)';
+    return pattern ? `, validate: matches(/${pattern.replaceAll('/', '\\/')}/)` : '';
   };
 
   const values = {
     category: manifest.category,
     color: tint(background[1]),
     getLabel: `${manifest.label.toLowerCase()} operation`,
-    help: text(sentence(manifest.help)),
+    help: said(manifest.help),
     documentation: text(manifest.documentation),
     example: text(name.example),
-    nameHelp: text(sentence(name.description)),
+    nameHelp: said(name.description),
     variables: manifest.outputs.map(({ variable }) => `<code>${text(variable)}</code>`).join(', '),
     reasons: manifest.errors
       .map(({ reason, case: kind, description, whatToDo }) =>
         `<dt>${reason}${kind === 'transient' ? ' <span class="property-type">retryable</span>' : ''}</dt>
-    <dd>${text(description)} ${text(whatToDo)}</dd>`)
+    <dd>${said(description)} ${said(whatToDo)}</dd>`)
       .join('\n    '),
     settings: open.map((setting) => row(setting)).join(''),
     secrets: secrets.map((setting) => row(setting, true)).join(''),
     accessOptions: secrets.map(({ variable, label }) => `<option value="${variable}">${text(label)}</option>`).join('\n      '),
     settingsHelp: open
-      .map(({ variable, label, description }) =>
-        `<dt class="optional">${text(label)} <span class="property-type">${variable}</span></dt>
-    <dd>${text(sentence(description))}</dd>`)
+      .map(({ label, description }) =>
+        `<dt class="optional">${text(label)}</dt>
+    <dd>${said(description)}</dd>`)
       .join('\n    '),
     secretsHelp: secrets
-      .map(({ label, description }) => `<li><b>${text(label)}</b>: ${text(sentence(description))}</li>`)
+      .map(({ label, description }) => `<li><b>${text(label)}</b>: ${said(description)}</li>`)
       .join('\n        '),
     defaults: open.map((setting) => `${setting.variable}: { value: ''${validation(setting)} },`).join('\n        '),
     credentials: secrets.map(({ variable }) => `${variable}: { type: 'password' },`).join('\n        '),

@@ -5,14 +5,14 @@ const { failure } = require('./failure.js');
 /** The scope for services that the catalogue does not know, behind an endpoint of their own. */
 const CLOUD_PLATFORM = 'https://www.googleapis.com/auth/cloud-platform';
 
-/** How long a token may take to get, where the connection sets no timeout. */
+/** How long a token may take to get if the connection sets no timeout. */
 const TOKEN_TIMEOUT_MS = 60_000;
 
 /**
- * Makes access tokens of a service-account key: a client that gets a token when it is first asked, and another one
+ * Makes access tokens from a service account key: a client that gets a token when it is first asked, and another one
  * shortly before it expires.
  *
- * @throws `invalid-setting` where the key is none, or the settings do not say for which service the token is.
+ * @throws `invalid-setting` if the key is none, or the settings do not say for which service the token is.
  */
 function serviceAccount(text, settings, manifest) {
   const key = parsed(text);
@@ -20,7 +20,8 @@ function serviceAccount(text, settings, manifest) {
   if (!service) {
     throw failure(
       'invalid-setting',
-      'A service-account key needs a service in the connection, which says what its tokens are for: choose one.',
+      'A service account key needs a Service, which says what its tokens are for: open the connection, and choose one.',
+      { status: 'no service' },
     );
   }
   return new JWT({
@@ -44,13 +45,16 @@ function parsed(text) {
   if (key?.type !== 'service_account' || !key.client_email || !key.private_key) {
     throw failure(
       'invalid-setting',
-      'The service-account key of the connection is none: paste the whole JSON file that was downloaded for the account.',
+      'The connection has no valid service account key: open it, and paste the whole JSON file that was downloaded for the account.',
+      { status: text ? 'invalid key' : 'no key' },
     );
   }
   try {
     createPrivateKey(key.private_key);
   } catch {
-    throw failure('invalid-setting', 'The private key in the service-account key cannot be used: download a new one.');
+    throw failure('invalid-setting', 'The private key in the service account key cannot be used: download a new key.', {
+      status: 'invalid key',
+    });
   }
   return key;
 }
@@ -62,7 +66,7 @@ function scopes(service, manifest) {
   return listed.length === 0 || listed.includes(CLOUD_PLATFORM) ? [CLOUD_PLATFORM] : listed;
 }
 
-/** An access token. What goes wrong is said without the key, the assertion or the token. */
+/** An access token. What goes wrong is told without the key, the assertion or the token. */
 async function accessToken(client, settings, signal) {
   const timeout = AbortSignal.timeout(Number(settings.OPERATIONS_TIMEOUT_MS) || TOKEN_TIMEOUT_MS);
   const ended = AbortSignal.any([timeout, ...(signal ? [signal] : [])]);
@@ -73,7 +77,7 @@ async function accessToken(client, settings, signal) {
   } catch (error) {
     signal?.throwIfAborted();
     if (timeout.aborted) {
-      throw failure('timeout', 'No access token came for the service-account key in time. Try again later.', {
+      throw failure('timeout', 'Google sent no access token for the service account key in time. Try again later.', {
         retryable: true,
       });
     }
@@ -81,15 +85,15 @@ async function accessToken(client, settings, signal) {
     if (status >= 400 && status < 500 && status !== 408 && status !== 429) {
       throw failure(
         'unauthenticated',
-        `The service-account key was refused with ${status}: it may have been deleted, its account disabled, or this ` +
-          "computer's clock be wrong.",
+        `Google refused the service account key (HTTP ${status}). Check that neither the key nor its account was deleted or ` +
+          "disabled, and that this computer's clock is right.",
         { httpStatus: status },
       );
     }
-    const code = /^\w+$/.test(error.code) ? error.code : 'its answer is none';
+    const code = /^\w+$/.test(error.code) ? error.code : 'its answer cannot be read';
     throw failure(
       'unreachable',
-      `No access token came for the service-account key: ${status ?? code}. Check the network, or try again later.`,
+      `Google sent no access token for the service account key (${status ? `HTTP ${status}` : code}). Check the network, or try again later.`,
       { retryable: true, httpStatus: status ?? null },
     );
   }

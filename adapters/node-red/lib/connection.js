@@ -64,18 +64,27 @@ class Connection {
       const value = secret ? '' : String(this.#settings[variable] ?? '').trim();
       if (value !== '') settings[variable] = value;
     }
-    switch (this.#access) {
+    switch (this.#access || 'none') {
+      case 'none':
+        break;
       case 'serviceAccountKey':
         this.#client ??= serviceAccount(this.#secrets.serviceAccountKey, settings, manifest);
         settings.GOOGLE_OAUTH_ACCESS_TOKEN = await accessToken(this.#client, settings, signal);
         break;
-      case 'GOOGLE_OAUTH_ACCESS_TOKEN':
-      case 'GOOGLE_API_KEY': {
-        const secret = this.#secrets[this.#access]?.trim();
-        const { label } = manifest.settings.find(({ variable }) => variable === this.#access);
-        if (!secret) throw failure('invalid-setting', `The connection has no ${label}: enter one, or choose another access.`);
-        settings[this.#access] = secret;
-        break;
+      default: {
+        const { variable, label } = manifest.settings.find(({ variable, secret }) => secret && variable === this.#access) ?? {};
+        if (!variable) {
+          throw failure('invalid-setting', 'The Access of the connection is not one of the list: open the connection, and choose one.', {
+            status: 'no access',
+          });
+        }
+        const secret = this.#secrets[variable]?.trim();
+        if (!secret) {
+          throw failure('invalid-setting', `The connection has no ${label}: open it, and enter one or choose another Access.`, {
+            status: `no ${label}`,
+          });
+        }
+        settings[variable] = secret;
       }
     }
     return settings;
@@ -98,7 +107,7 @@ async function ownResult(call) {
 function connectionOf(RED, id) {
   const node = RED.nodes.getNode(id);
   if (!node?.connection) {
-    throw failure('invalid-setting', 'The node has no connection: open it, and choose or add one.');
+    throw failure('invalid-setting', 'The node has no Connection: open the node, and choose or add one.', { status: 'no connection' });
   }
   return node.connection;
 }

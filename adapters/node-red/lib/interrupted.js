@@ -1,29 +1,29 @@
-// A redeploy ends the calls and waits of a node. Who wired a Catch node is to hear of it: the node that takes the
-// place of the old one reports them, when the new flow is there to listen.
+// A deploy restarts nodes, and what they were doing ends with them, as it does in Node-RED's own nodes. Who wired a
+// Catch node is to hear of it: the node that takes the place of the old one tells, once the new flow is there to listen.
 const { failure } = require('./failure.js');
 
 const left = new Map();
 
-/** Keeps the messages of a node that closes, each with the name of its operation where that was known. */
+/** Keeps what a node that closes was doing: the messages, each with the name of its operation if it is known yet. */
 function interrupt(node, removed, messages) {
   if (messages.length === 0) return;
   // Nothing goes on, also while the flows are stopped.
   node.status({});
   if (removed) {
     const names = messages.map(({ name }) => name ?? 'an operation').join(', ');
-    node.warn(`The node was removed while it asked for ${names}.`);
+    node.warn(`The node was removed or disabled before it was done with ${names}.`);
     return;
   }
   left.set(node.id, [...(left.get(node.id) ?? []), ...messages]);
 }
 
-/** Reports what the node before this one left, to Catch nodes too. */
+/** Tells what the node before this one left, to Catch nodes too. */
 function reportInterrupted(node) {
   const messages = left.get(node.id) ?? [];
   left.delete(node.id);
   for (const { name, msg } of messages) {
     const what = name ?? 'the operation';
-    node.error(failure('interrupted', `A redeploy ended the question for ${what}: send the message again.`, { retryable: true }), msg);
+    node.error(failure('interrupted', `The node was restarted before it was done with ${what}. Send the message again.`, { retryable: true }), msg);
   }
   if (messages.length > 0) node.status({ fill: 'grey', shape: 'ring', text: 'interrupted' });
 }

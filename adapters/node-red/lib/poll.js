@@ -10,7 +10,7 @@ const GROWTH = 1.25;
 /** The longest that a service's wish to be left alone is followed. */
 const LONGEST_RETRY_AFTER_MS = 3_600_000;
 
-/** The least time that a question gets, so that also a deadline of nothing asks once. */
+/** The least time that a call gets, so that also a deadline that has passed gets one. */
 const SHORTEST_CALL_MS = 1000;
 
 /** What a timer of Node.js takes at most. */
@@ -24,9 +24,9 @@ const realClock = {
 /**
  * The latest state of an operation once it is done.
  *
- * @param ask one question: gets `{ signal }`, and gives `{ outputs, operation }`.
- * @param leftMs the time that is left for all of it.
- * @param onRunning told of each state on the way, `onTransient` of each failure that is waited out.
+ * @param ask one call: gets `{ signal }`, and gives `{ outputs, operation }`.
+ * @param leftMs the time that is left for all of it; `deadline` is what was given for it, as text.
+ * @param onRunning told of each state on the way, `onTransient` of each failure that may pass.
  * @throws a permanent failure, the deadline, or the signal's reason.
  */
 async function untilDone({ name, ask, leftMs, deadline, onRunning, onTransient, signal, clock = realClock }) {
@@ -43,7 +43,7 @@ async function untilDone({ name, ask, leftMs, deadline, onRunning, onTransient, 
       onRunning(latest);
     } catch (error) {
       signal.throwIfAborted();
-      if (late.signal.aborted) throw pastDeadline(name, deadline);
+      if (late.signal.aborted) throw pastDeadline(name, deadline, 'the last request was not answered');
       if (!error.retryable) throw error;
       last = error;
       pause = Math.max(pause, Math.min(error.retryAfterMs ?? 0, LONGEST_RETRY_AFTER_MS));
@@ -52,16 +52,22 @@ async function untilDone({ name, ask, leftMs, deadline, onRunning, onTransient, 
       clearTimeout(timer);
     }
     const left = end - clock.now();
-    if (left <= 0) throw pastDeadline(name, deadline, last);
+    if (left <= 0) {
+      if (!last) throw pastDeadline(name, deadline, 'it was still running');
+      throw pastDeadline(name, deadline, `the last request failed: ${last.message}`, last);
+    }
     await clock.sleep(Math.min(pause, left), signal);
     wait = Math.min(wait * GROWTH, LONGEST_WAIT_MS);
   }
 }
 
-function pastDeadline(name, deadline, last) {
-  const why = last ? `the last answer was a failure: ${last.message}` : 'it was still running';
-  const message = `${name} was not seen done within ${deadline} (deadline); ${why}`;
-  return failure(last?.reason ?? 'timeout', message, { ...last, retryable: true });
+function pastDeadline(name, deadline, why, last) {
+  const message = `${name} did not finish within ${deadline} (Deadline); ${why}`;
+  return failure(last?.reason ?? 'timeout', message, {
+    ...last,
+    retryable: true,
+    status: last ? `timed out, ${last.status}` : 'timed out',
+  });
 }
 
 module.exports = { untilDone };

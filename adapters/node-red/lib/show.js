@@ -1,10 +1,17 @@
-// What a node shows of an operation. A status has less than 20 characters: more is cut off under a node.
+// What a node shows of an operation. A status is short: it stands under the node, in a flow full of others.
 const { progress } = require('./progress.js');
 
 /** The three outputs of the nodes. */
 const RUNNING = 0;
 const SUCCEEDED = 1;
 const FAILED = 2;
+
+/** The names of google.rpc.Code, each at its number. */
+const CODES = [
+  'OK', 'CANCELLED', 'UNKNOWN', 'INVALID_ARGUMENT', 'DEADLINE_EXCEEDED', 'NOT_FOUND', 'ALREADY_EXISTS', 'PERMISSION_DENIED',
+  'RESOURCE_EXHAUSTED', 'FAILED_PRECONDITION', 'ABORTED', 'OUT_OF_RANGE', 'UNIMPLEMENTED', 'INTERNAL', 'UNAVAILABLE',
+  'DATA_LOSS', 'UNAUTHENTICATED',
+];
 
 /** Which output an operation goes to. */
 function outcome({ done, error }) {
@@ -30,24 +37,36 @@ function failedDevices({ done, metadata, response }) {
 }
 
 function status(operation) {
-  const outcomeOf = outcome(operation);
-  if (outcomeOf === RUNNING) {
-    const percent = progress(operation.metadata);
-    return { fill: 'blue', shape: 'dot', text: percent === undefined ? 'running' : `running ${percent} %` };
+  switch (outcome(operation)) {
+    case RUNNING: {
+      const percent = progress(operation.metadata);
+      return { fill: 'blue', shape: 'dot', text: percent === undefined ? 'running' : `running ${percent} %` };
+    }
+    case FAILED:
+      return { fill: 'red', shape: 'dot', text: CODES[count(operation.error.code) || undefined] ?? 'failed' };
+    default: {
+      const { failed, devices } = failedDevices(operation) ?? {};
+      return failed > 0
+        ? { fill: 'yellow', shape: 'dot', text: `${failed} of ${devices} failed` }
+        : { fill: 'green', shape: 'dot', text: 'succeeded' };
+    }
   }
-  if (outcomeOf === FAILED) return { fill: 'red', shape: 'dot', text: `failed, code ${operation.error.code ?? 0}`.slice(0, 19) };
-  const batch = failedDevices(operation);
-  if (batch?.failed > 0) {
-    const { failed, devices } = batch;
-    const text = `${failed} of ${devices} failed`;
-    return { fill: 'yellow', shape: 'dot', text: text.length < 20 ? text : `${failed} failed` };
-  }
-  return { fill: 'green', shape: 'dot', text: 'succeeded' };
 }
 
-/** A call that failed: red where only a person can help, yellow where asking again may. */
+/** A call that failed: red if only a person can help, yellow if asking again may. */
 function failureStatus(error) {
-  return { fill: error.retryable ? 'yellow' : 'red', shape: 'ring', text: error.reason ?? 'error' };
+  return { fill: error.retryable ? 'yellow' : 'red', shape: 'ring', text: error.status ?? 'error' };
+}
+
+/** What a node shows whose waits have these statuses: the only one, or how many there are and what is wrong. */
+function statusOfWaits(statuses) {
+  if (statuses.length === 1) return statuses[0];
+  const failing = statuses.filter(({ fill }) => fill === 'yellow').map(({ text }) => text);
+  const waiting = `${statuses.length} waiting`;
+  if (failing.length === 0) return { fill: 'blue', shape: 'dot', text: waiting };
+  const what = new Set(failing).size === 1 ? failing[0] : 'failing';
+  const how = failing.length === statuses.length ? what : `${failing.length} ${what}`;
+  return { fill: 'yellow', shape: 'ring', text: `${waiting}, ${how}` };
 }
 
 /** The message with an operation in it, in the place of the output that it goes to. */
@@ -62,4 +81,4 @@ function toOutput(msg, { outputs, operation }) {
   return sent;
 }
 
-module.exports = { failureStatus, outcome, status, toOutput };
+module.exports = { failureStatus, outcome, status, statusOfWaits, toOutput };

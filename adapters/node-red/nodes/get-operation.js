@@ -19,7 +19,7 @@ module.exports = (RED) => {
         const connection = connectionOf(RED, config.connection);
         call.name = await operationName(RED, node, config, msg);
         signal.throwIfAborted();
-        node.status({ fill: 'blue', shape: 'ring', text: 'asking' });
+        node.status({ fill: 'blue', shape: 'ring', text: 'requesting' });
         const latest = await connection.get(call.name, { signal });
         signal.throwIfAborted();
         node.status(status(latest.operation));

@@ -4,7 +4,7 @@ const { interrupt, reportInterrupted, whenStarted } = require('../lib/interrupte
 const { operationName } = require('../lib/name.js');
 const { Pending, persistentStore, storable } = require('../lib/pending.js');
 const { untilDone } = require('../lib/poll.js');
-const { failureStatus, status, toOutput } = require('../lib/show.js');
+const { failureStatus, status, statusOfWaits, toOutput } = require('../lib/show.js');
 
 const MINUTE_MS = 60_000;
 
@@ -12,19 +12,18 @@ module.exports = (RED) => {
   // The waits of this run of Node-RED that a store may hold. One that a new node finds there was ended by a deploy; a
   // wait of an earlier run was ended by a restart of Node-RED, and goes on.
   const ofThisRun = new Set();
+  const store = persistentStore(RED);
 
   function WaitForOperation(config) {
     RED.nodes.createNode(this, config);
     const node = this;
     const minutes = Number(config.deadline);
     const deadlineMs = minutes * MINUTE_MS;
-    const store = persistentStore(RED);
     const pending = store && new Pending(node.context(), store);
     const waits = new Set();
     let closed = false;
 
     whenStarted(RED, node, async () => {
-      if (!store) node.status({ fill: 'grey', shape: 'ring', text: 'not kept on restart' });
       reportInterrupted(node);
       if (!pending) return;
       try {
@@ -40,26 +39,28 @@ module.exports = (RED) => {
           }
         }
       } catch (error) {
-        node.error(`The waits from before the restart could not be read from the store ${store}: ${error.message}`);
+        node.error(`The waits from before the restart cannot be read from the context store ${store}: ${error.message}`);
       }
     });
 
-    node.on('input', async (msg, send, done) => {
-      const id = RED.util.generateId();
-      wait({ id, startedAt: Date.now(), msg, send, done, isNew: true });
+    node.on('input', (msg, send, done) => {
+      wait({ id: RED.util.generateId(), startedAt: Date.now(), msg, send, done, isNew: true });
     });
 
-    /** One wait, from its first question to its end. Settles in `done`, and never rejects. */
+    /** One wait, from its first call to its end. Settles in `done`, and never rejects. */
     async function wait(it) {
       const controller = new AbortController();
       const { signal } = controller;
-      const entry = { ...it, controller };
+      const entry = { ...it, controller, status: { fill: 'blue', shape: 'ring', text: 'requesting' } };
       waits.add(entry);
       if (pending) ofThisRun.add(it.id);
+      show();
       let ending;
       try {
         if (!(minutes > 0)) {
-          throw failure('invalid-setting', 'The deadline is no number of minutes above 0: open the node, and enter one.');
+          throw failure('invalid-setting', 'Deadline is not a number of minutes above 0: open the node, and enter one.', {
+            status: 'invalid deadline',
+          });
         }
         const connection = connectionOf(RED, config.connection);
         entry.name ??= await operationName(RED, node, config, it.msg);
@@ -72,10 +73,14 @@ module.exports = (RED) => {
           leftMs: deadlineMs - Math.max(0, Date.now() - it.startedAt),
           deadline: `${minutes} min`,
           onRunning: (state) => {
-            show(status(state.operation));
+            entry.status = status(state.operation);
+            show();
             it.send(toOutput(RED.util.cloneMessage(it.msg), state));
           },
-          onTransient: (error) => show(failureStatus(error)),
+          onTransient: (error) => {
+            entry.status = failureStatus(error);
+            show();
+          },
           signal,
         });
         signal.throwIfAborted();
@@ -88,7 +93,7 @@ module.exports = (RED) => {
         it.done(error);
       }
       waits.delete(entry);
-      show(ending, true);
+      show(ending);
       if (pending) await forget(it.id).catch((error) => node.warn(notWritten(entry.name, error)));
     }
 
@@ -99,7 +104,7 @@ module.exports = (RED) => {
         kept = storable(msg);
       } catch {
         kept = { _msgid: msg._msgid, ...(typeof msg.topic === 'string' && { topic: msg.topic }) };
-        node.warn(`After a restart of Node-RED the message for ${name} will have its topic alone: the rest is no JSON.`);
+        node.warn(`The message for ${name} cannot be written as JSON: if Node-RED restarts, only its topic is kept.`);
       }
       await pending.add(id, { name, startedAt, msg: kept }).catch((error) => node.warn(notWritten(name, error)));
     }
@@ -110,21 +115,12 @@ module.exports = (RED) => {
     }
 
     function notWritten(name, error) {
-      return `The store ${store} did not take the wait for ${name}, which a restart may end or repeat: ${error.message}`;
+      return `The context store ${store} cannot be written, so a restart may end or repeat the wait for ${name}: ${error.message}`;
     }
 
-    /** The state of the one wait there is, or how many there are; how the last one ended. */
-    function show(state, ended = false) {
-      if (waits.size === 0 || (!ended && waits.size === 1)) {
-        if (!ended && !store) {
-          const progress = state.text.replace(/^running (?=\d)/, '');
-          const text = `${progress} (not kept)`;
-          state = { ...state, shape: 'ring', text: text.length < 20 ? text : progress };
-        }
-        node.status(state);
-      } else {
-        node.status({ fill: 'blue', shape: store ? 'dot' : 'ring', text: `${waits.size} ${store ? 'waiting' : '(not kept)'}` });
-      }
+    /** What the waits are doing, or how the last one ended. */
+    function show(ending) {
+      node.status(waits.size > 0 ? statusOfWaits([...waits].map(({ status }) => status)) : ending);
     }
 
     node.on('close', async (removed, done) => {
@@ -139,5 +135,8 @@ module.exports = (RED) => {
     });
   }
 
-  RED.nodes.registerType('google-operation-wait', WaitForOperation);
+  RED.nodes.registerType('google-operation-wait', WaitForOperation, {
+    // For the form, which says whether a restart ends the waits.
+    settings: { googleOperationWaitStore: { value: store ?? '', exportable: true } },
+  });
 };

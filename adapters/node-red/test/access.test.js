@@ -63,19 +63,19 @@ describe('what can go wrong', () => {
     test(`a key that is ${what}`, () => {
       assert.throws(() => serviceAccount(text, SETTINGS, manifest), {
         reason: 'invalid-setting', retryable: false,
-        message: 'The service-account key of the connection is none: paste the whole JSON file that was downloaded for the account.',
+        message: 'The connection has no valid service account key: open it, and paste the whole JSON file that was downloaded for the account.',
       });
     });
   }
 
   test('a key without a service', () => {
-    assert.throws(() => serviceAccount(JSON.stringify(KEY), {}, manifest), { reason: 'invalid-setting', message: /needs a service in the connection/ });
+    assert.throws(() => serviceAccount(JSON.stringify(KEY), {}, manifest), { reason: 'invalid-setting', message: /^A service account key needs a Service,/, status: 'no service' });
   });
 
   test('a private key that is none', () => {
     const key = JSON.stringify({ ...KEY, private_key: 'none' });
     assert.throws(() => serviceAccount(key, SETTINGS, manifest), {
-      reason: 'invalid-setting', retryable: false, message: /^The private key in the service-account key cannot be used/,
+      reason: 'invalid-setting', retryable: false, message: /^The private key in the service account key cannot be used/,
     });
   });
 

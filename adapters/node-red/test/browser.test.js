@@ -3,6 +3,7 @@ const { test } = require('node:test');
 const { emulate } = require('../../testing/emulator.js');
 const { openEditor } = require('./support/browser.js');
 const { start, userDir } = require('./support/node-red.js');
+const { inFormWords } = require('../lib/words.js');
 const manifest = require('../block/dist/manifest.json');
 
 const TIME_LIMIT = { timeout: 180_000 };
@@ -27,6 +28,8 @@ test('a person does it all in the browser: drag, fill in, wire, deploy, see it s
   const debug = await editor.add('debug', 600, 120);
 
   await editor.open(wait);
+  assert.equal(await page.locator('.google-operation-wait-lost').isVisible(), true);
+  assert.equal(await page.locator('.google-operation-wait-kept').isVisible(), false);
   await editor.operation(manifest.inputs[0].example);
   await page.locator('#node-input-btn-connection-add, #node-input-lookup-connection').first().click();
   await page.locator('#node-config-input-OPERATIONS_SERVICE').waitFor();
@@ -81,7 +84,7 @@ test('a bad name shows a red status, and the help tab reads right', TIME_LIMIT, 
   const red = await start(t, userDir(t, [
     { id: 'tab', type: 'tab', label: 'Operations' },
     { id: 'connection', type: 'google-operations-connection', name: 'Any service', access: '' },
-  ]));
+  ]), { contextStorage: { disk: { module: 'localfilesystem' } } });
   const editor = await openEditor(t, red.url);
   const { page } = editor;
   const inject = await editor.add('inject', 140, 120);
@@ -95,9 +98,9 @@ test('a bad name shows a red status, and the help tab reads right', TIME_LIMIT, 
   await red.whileDeploying(() => editor.deploy());
   await editor.press(inject);
   const label = get.locator('.red-ui-flow-node-status-label');
-  await page.waitForFunction((id) => document.getElementById(id).querySelector('.red-ui-flow-node-status-label')?.textContent === 'invalid-name',
+  await page.waitForFunction((id) => document.getElementById(id).querySelector('.red-ui-flow-node-status-label')?.textContent === 'invalid name',
     await get.getAttribute('id'));
-  assert.equal(await label.textContent(), 'invalid-name');
+  assert.equal(await label.textContent(), 'invalid name');
   assert.match(await get.locator('.red-ui-flow-node-status').getAttribute('class'), /red-ui-flow-node-status-ring-red/);
 
   await page.mouse.click(...(await editor.center(get.locator('.red-ui-flow-node'))));
@@ -106,8 +109,18 @@ test('a bad name shows a red status, and the help tab reads right', TIME_LIMIT, 
   await help.getByText('Reasons').waitFor();
   const text = await help.innerText();
   assert.ok(text.includes(manifest.help), text);
-  for (const { reason, whatToDo } of manifest.errors) assert.ok(text.includes(reason) && text.includes(whatToDo), reason);
+  for (const { reason, whatToDo } of manifest.errors) {
+    assert.ok(text.includes(reason) && text.includes(inFormWords(whatToDo, manifest.settings)), reason);
+  }
   for (const { variable } of manifest.outputs) assert.ok(text.includes(variable), variable);
   await editor.shot('help');
+
+  // With a store that outlives Node-RED, the form says so.
+  const wait = await editor.add('google-operation-wait', 350, 200);
+  await editor.open(wait);
+  assert.match(await page.locator('.google-operation-wait-kept').innerText(), /waits resume: .* disk\.$/);
+  assert.equal(await page.locator('.google-operation-wait-lost').isVisible(), false);
+  await page.locator('#node-dialog-cancel').click();
+  await page.locator('.red-ui-tray').waitFor({ state: 'detached' });
   assert.deepEqual(editor.faults, []);
 });

@@ -73,10 +73,10 @@ test('fail branch', async (t) => {
   const example = await run(t, 'Fail branch', await emulated(t));
   example.press('no permission');
   let [where, msg] = await example.next();
-  assert.deepEqual([where, msg.error.code], ['for a person', 'permission-denied']);
+  assert.deepEqual([where, msg.error.code], ['needs attention', 'permission-denied']);
   example.press('too many requests');
   [where, msg] = await example.next();
-  assert.deepEqual([where, msg.error.cause.retryAfterMs], ['later', 1000]);
+  assert.deepEqual([where, msg.error.cause.retryAfterMs], ['retry later', 1000]);
   example.press('an operation that fails');
   [where, msg] = await example.next();
   assert.equal(where, 'the operation failed');

@@ -15,7 +15,7 @@ describe('the three outputs', () => {
     const msg = await flow.running.next();
     assert.deepEqual(msg.payload, { name: 'operations/o', done: false, metadata: { progressPercent: 40.7 } });
     assert.equal(msg.topic, 'kept');
-    assert.deepEqual(await flow.untilStatus('running 40 %'), ['blue ring asking', 'blue dot running 40 %']);
+    assert.deepEqual(await flow.untilStatus('running 40 %'), ['blue ring requesting', 'blue dot running 40 %']);
   });
 
   test('succeeded', async (t) => {
@@ -36,7 +36,7 @@ describe('the three outputs', () => {
     const msg = await flow.failed.next();
     assert.equal(msg.payload.error.code, 7);
     assert.equal(msg.operation['error.code'], 7);
-    assert.ok((await flow.untilStatus('failed, code 7')).includes('red dot failed, code 7'));
+    assert.ok((await flow.untilStatus('PERMISSION_DENIED')).includes('red dot PERMISSION_DENIED'));
   });
 
   test('a zero-touch batch with failed devices says so', async (t) => {
@@ -82,13 +82,12 @@ describe('where the name comes from', () => {
 });
 
 describe('errors go to Catch nodes', () => {
-  /** What a Catch node gets, and the status, for one message. */
+  /** What a Catch node gets, and the last status, for one message. */
   async function caught(t, options, msg) {
     const flow = await load(t, options);
     flow.node.receive(msg);
     const { error } = await flow.caught.next();
-    const statuses = await flow.untilStatus(error.code);
-    return { error, status: statuses.at(-1) };
+    return { error, status: await flow.untilOver() };
   }
 
   test('a permanent failure', async (t) => {
@@ -101,14 +100,14 @@ describe('errors go to Catch nodes', () => {
     );
     assert.match(message, /^Error: GET http:.*operations\/o was answered with 403/);
     assert.equal(source.name, 'tested');
-    assert.equal(status, 'red ring permission-denied');
+    assert.equal(status, 'red ring permission denied');
   });
 
   test('a transient failure', async (t) => {
     const { endpoint } = await service(t, () => error(429, 'RESOURCE_EXHAUSTED', 'slow down', { 'Retry-After': '7' }));
     const { error: { code, cause }, status } = await caught(t, { connection: { OPERATIONS_ENDPOINT: endpoint } }, { name: 'operations/o' });
     assert.deepEqual([code, cause.retryable, cause.retryAfterMs], ['quota-exceeded', true, 7000]);
-    assert.equal(status, 'yellow ring quota-exceeded');
+    assert.equal(status, 'yellow ring quota exceeded');
   });
 
   test('a token that expired, and it is in no message and no log', async (t) => {
@@ -120,7 +119,7 @@ describe('errors go to Catch nodes', () => {
     flow.node.receive({ name: 'operations/o' });
     const msg = await flow.caught.next();
     assert.equal(msg.error.code, 'unauthenticated');
-    assert.deepEqual(await flow.untilStatus('unauthenticated'), ['blue ring asking', 'red ring unauthenticated']);
+    assert.deepEqual(await flow.untilStatus('unauthenticated'), ['blue ring requesting', 'red ring unauthenticated']);
     assert.equal(requests[0].headers.authorization, 'Bearer ya29.secret');
     assert.equal(requests[0].headers['x-goog-api-key'], undefined);
     const seen = JSON.stringify([msg, flow.log.args, msg.error.stack]);
@@ -141,36 +140,53 @@ describe('errors go to Catch nodes', () => {
 
   test('an access without its credential', async (t) => {
     const { error: { message }, status } = await caught(t, { connection: { access: 'GOOGLE_API_KEY' } }, { name: 'operations/o' });
-    assert.equal(message, 'Error: The connection has no API key: enter one, or choose another access.');
-    assert.equal(status, 'red ring invalid-setting');
+    assert.equal(message, 'Error: The connection has no API key: open it, and enter one or choose another Access.');
+    assert.equal(status, 'red ring no API key');
   });
 
   test('no connection', async (t) => {
     const { error: { message }, status } = await caught(t, { config: { connection: '' } }, { name: 'operations/o' });
-    assert.equal(message, 'Error: The node has no connection: open it, and choose or add one.');
-    assert.equal(status, 'red ring invalid-setting');
+    assert.equal(message, 'Error: The node has no Connection: open the node, and choose or add one.');
+    assert.equal(status, 'red ring no connection');
   });
 
+  const EMPTY = 'is empty. Set it to the name of an operation, such as operations/abc.';
   for (const [what, config, msg, expected] of [
-    ['missing', {}, {}, 'msg name is empty. Set it to the name of an operation, such as operations/abc.'],
-    ['white space alone', {}, { name: ' \r\n' }, 'msg name is empty. Set it to the name of an operation, such as operations/abc.'],
-    ['empty', { operation: '', operationType: 'str' }, {}, 'the operation name is empty. Set it to the name of an operation, such as operations/abc.'],
-    ['a number', {}, { name: 7 }, 'msg name is a value of type number, and not text. Set it to the name of an operation, such as operations/abc.'],
-    ['an array', {}, { name: ['operations/o'] }, 'msg name is an array, and not text. Set it to the name of an operation, such as operations/abc.'],
-    ['in a property of nothing', { operation: 'a.b.c' }, {}, "msg a.b.c could not be read: Cannot read properties of undefined (reading 'b'). Set it to the name of an operation, such as operations/abc."],
-    ['a bad expression', { operation: '$nothing(', operationType: 'jsonata' }, {}, 'jsonata $nothing( could not be read: Expected ")" before end of expression. Set it to the name of an operation, such as operations/abc.'],
+    ['missing', {}, {}, `msg.name ${EMPTY}`],
+    ['not entered', { operation: '', operationType: 'str' }, {}, `Operation ${EMPTY}`],
+    ['white space alone', {}, { name: ' \r\n' }, `msg.name ${EMPTY}`],
+    ['in a property of nothing', { operation: 'a.b.c' }, {}, `msg.a.b.c ${EMPTY}`],
+    ['missing in the flow', { operation: '#:(default)::job', operationType: 'flow' }, {}, `flow.job (store default) ${EMPTY}`],
+    ['missing in the global context', { operation: 'job', operationType: 'global' }, {}, `global.job ${EMPTY}`],
+    ['in no environment variable', { operation: 'NOT_THERE', operationType: 'env' }, {}, `The environment variable NOT_THERE ${EMPTY}`],
+    ['an expression of nothing', { operation: 'nothing', operationType: 'jsonata' }, {}, `The expression nothing ${EMPTY}`],
   ]) {
     test(`a name that is ${what}`, async (t) => {
       const { error: { message, code, cause }, status } = await caught(t, { config }, msg);
       assert.equal(message, `Error: ${expected}`);
-      assert.deepEqual([code, cause.retryable, status], ['invalid-name', false, 'red ring invalid-name']);
+      assert.deepEqual([code, cause.retryable, status], ['invalid-name', false, 'red ring no operation name']);
+    });
+  }
+
+  for (const [what, config, msg, expected] of [
+    ['a number', {}, { name: 7 }, 'msg.name is a number, not text. Set it to the name of an operation, such as operations/abc.'],
+    ['an array', {}, { name: ['operations/o'] }, 'msg.name is an array, not text. Set it to the name of an operation, such as operations/abc.'],
+    ['a buffer', {}, { name: Buffer.from('operations/o') }, 'msg.name is a buffer, not text. Set it to the name of an operation, such as operations/abc.'],
+    ['an object', {}, { name: JSON.parse('{"toString":1}') }, 'msg.name is an object, not text. Set it to the name of an operation, such as operations/abc.'],
+    ['a bad property', { operation: 'a[' }, {}, 'msg.a[ cannot be read: Invalid property expression: unterminated expression. Set it to the name of an operation, such as operations/abc.'],
+    ['a bad expression', { operation: '$nothing(', operationType: 'jsonata' }, {}, 'The expression $nothing( cannot be read: Expected ")" before end of expression. Set it to the name of an operation, such as operations/abc.'],
+  ]) {
+    test(`a name that is ${what}`, async (t) => {
+      const { error: { message, code, cause }, status } = await caught(t, { config }, msg);
+      assert.equal(message, `Error: ${expected}`);
+      assert.deepEqual([code, cause.retryable, status], ['invalid-name', false, 'red ring invalid name']);
     });
   }
 
   test('a name of something else', async (t) => {
     const { error: { message }, status } = await caught(t, {}, { name: 'projects/p/secrets/s' });
     assert.match(message, /^Error: The name "projects\/p\/secrets\/s" names no operation/);
-    assert.equal(status, 'red ring invalid-name');
+    assert.equal(status, 'red ring invalid name');
   });
 
   test('a service that is stopped', async (t) => {
@@ -185,7 +201,7 @@ describe('errors go to Catch nodes', () => {
     const { endpoint, quiet } = await service(t, () => undefined);
     const { error: { code }, status } = await caught(
       t, { connection: { OPERATIONS_ENDPOINT: endpoint, OPERATIONS_TIMEOUT_MS: '300' } }, { name: 'operations/o' });
-    assert.deepEqual([code, status], ['timeout', 'yellow ring timeout']);
+    assert.deepEqual([code, status], ['timeout', 'yellow ring timed out']);
     await quiet();
   });
 });
@@ -199,7 +215,7 @@ describe('redeploy', () => {
     await silent.asked(1);
     const next = await redeploy(options);
     const { error: { message, code, cause }, topic } = await next.caught.next();
-    assert.equal(message, 'Error: A redeploy ended the question for operations/o: send the message again.');
+    assert.equal(message, 'Error: The node was restarted before it was done with operations/o. Send the message again.');
     assert.deepEqual([code, cause.retryable, topic], ['interrupted', true, 'kept']);
     assert.ok((await next.untilStatus('interrupted')).includes('grey ring interrupted'));
     await silent.quiet();
@@ -214,6 +230,6 @@ describe('redeploy', () => {
     await helper.setFlows([{ id: 'tab', type: 'tab' }], 'full');
     await silent.quiet();
     const warnings = helper.log().args.map(([{ msg }]) => msg);
-    assert.ok(warnings.includes('The node was removed while it asked for operations/o.'), warnings.join('\n'));
+    assert.ok(warnings.includes('The node was removed or disabled before it was done with operations/o.'), warnings.join('\n'));
   });
 });

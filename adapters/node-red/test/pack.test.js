@@ -16,7 +16,7 @@ test('the package holds what runs, and nothing else', (t) => {
     'block/package.json',
     ...['call', 'egress', 'failure', 'fault', 'index', 'operation', 'outputs', 'threads'].map((name) => `block/src/${name}.js`),
     ...['Fail branch', 'Poll until done', 'Zero-touch batch'].map((name) => `examples/${name}.json`),
-    ...['access', 'block', 'connection', 'failure', 'interrupted', 'name', 'pending', 'poll', 'progress', 'show'].map((name) => `lib/${name}.js`),
+    ...['access', 'block', 'connection', 'failure', 'interrupted', 'name', 'pending', 'poll', 'progress', 'show', 'words'].map((name) => `lib/${name}.js`),
     ...['connection', 'get-operation', 'wait-for-operation'].flatMap((name) => [`nodes/${name}.html`, `nodes/${name}.js`]),
     'nodes/icons/operation.svg',
     'package.json',

@@ -16,7 +16,7 @@ test('from running to succeeded, asking again until it is done', async (t) => {
   const last = await flow.succeeded.next();
   assert.deepEqual([last.payload, last.topic], [{ ...over }, 'kept']);
   assert.deepEqual(await flow.untilStatus('succeeded'), [
-    'grey ring not kept on restart', 'blue ring 40 % (not kept)', 'green dot succeeded',
+    'blue ring requesting', 'blue dot running 40 %', 'green dot succeeded',
   ]);
   assert.equal(requests.length, 2);
 });
@@ -26,7 +26,7 @@ test('a failed operation goes to the output failed', async (t) => {
   const flow = await load(t, { connection: { OPERATIONS_ENDPOINT: endpoint } });
   flow.node.receive({ name: 'operations/o' });
   assert.equal((await flow.failed.next()).payload.error.code, 5);
-  assert.equal((await flow.untilStatus('failed, code 5')).at(-1), 'red dot failed, code 5');
+  assert.equal(await flow.untilOver(), 'red dot NOT_FOUND');
 });
 
 test('a transient failure is waited out, as long as the service asks', async (t) => {
@@ -46,9 +46,10 @@ test('a service that stops meanwhile: the deadline ends the wait, and a Catch no
   await flow.running.next();
   await stopped.stop();
   const { error: { message, code, cause } } = await flow.caught.next();
-  assert.match(message, /operations\/o was not seen done within 0\.1 min \(deadline\); the last answer was a failure: GET /);
+  assert.match(message, /operations\/o did not finish within 0\.1 min \(Deadline\); the last request failed: GET /);
   assert.deepEqual([code, cause.retryable], ['unreachable', true]);
-  assert.equal((await flow.untilStatus('unreachable')).at(-1).slice(0, 11), 'yellow ring');
+  const statuses = await flow.untilStatus('timed out, unreachable');
+  assert.deepEqual([statuses.at(-2), statuses.at(-1)], ['yellow ring unreachable', 'yellow ring timed out, unreachable']);
 });
 
 test('a permanent failure ends the wait at once', async (t) => {
@@ -56,21 +57,21 @@ test('a permanent failure ends the wait at once', async (t) => {
   const flow = await load(t, { connection: { OPERATIONS_ENDPOINT: endpoint } });
   flow.node.receive({ name: 'operations/o' });
   assert.equal((await flow.caught.next()).error.code, 'not-found');
-  assert.equal((await flow.untilStatus('not-found')).at(-1), 'red ring not-found');
+  assert.equal(await flow.untilOver(), 'red ring not found');
   assert.equal(requests.length, 1);
 });
 
-for (const [what, config, msg, code] of [
-  ['a name that is missing', {}, {}, 'invalid-name'],
-  ['a name of another type', {}, { name: {} }, 'invalid-name'],
-  ['no connection', { connection: '' }, { name: 'operations/o' }, 'invalid-setting'],
-  ['an invalid deadline', { deadline: 'soon' }, { name: 'operations/o' }, 'invalid-setting'],
+for (const [what, config, msg, code, text] of [
+  ['a name that is missing', {}, {}, 'invalid-name', 'no operation name'],
+  ['a name of another type', {}, { name: {} }, 'invalid-name', 'invalid name'],
+  ['no connection', { connection: '' }, { name: 'operations/o' }, 'invalid-setting', 'no connection'],
+  ['an invalid deadline', { deadline: 'soon' }, { name: 'operations/o' }, 'invalid-setting', 'invalid deadline'],
 ]) {
   test(`bad input: ${what}`, async (t) => {
     const flow = await load(t, { config });
     flow.node.receive(msg);
     assert.equal((await flow.caught.next()).error.code, code);
-    assert.equal((await flow.untilStatus(code)).at(-1), `red ring ${code}`);
+    assert.equal(await flow.untilOver(), `red ring ${text}`);
   });
 }
 
@@ -83,10 +84,26 @@ test('the status of a node with several waits says how many', async (t) => {
   flow.node.receive({ name: 'operations/b' });
   await flow.running.next();
   await flow.running.next();
-  assert.ok((await flow.untilStatus('2 (not kept)')).includes('blue ring 2 (not kept)'));
+  assert.ok((await flow.untilStatus('2 waiting')).includes('blue dot 2 waiting'));
   answers.set('a', over).set('b', over);
   await flow.succeeded.next();
   await flow.succeeded.next();
+  await flow.untilStatus('succeeded');
+});
+
+test('the status of several waits says when their service is gone, and when it is back', async (t) => {
+  let answer = () => at(1);
+  const served = await service(t, () => answer());
+  const flow = await load(t, { connection: { OPERATIONS_ENDPOINT: served.endpoint } });
+  flow.node.receive({ name: 'operations/a' });
+  flow.node.receive({ name: 'operations/b' });
+  await flow.untilStatus('2 waiting');
+  answer = () => error(503, 'UNAVAILABLE', 'later');
+  assert.equal((await flow.untilStatus('2 waiting, unavailable')).at(-1), 'yellow ring 2 waiting, unavailable');
+  answer = () => at(2);
+  const back = await flow.untilStatus('2 waiting');
+  assert.equal(back.at(-1), 'blue dot 2 waiting');
+  answer = () => over;
   await flow.untilStatus('succeeded');
 });
 
@@ -156,7 +173,7 @@ test('metadata of any shape does not end a wait', async (t) => {
   const flow = await load(t, { connection: { OPERATIONS_ENDPOINT: endpoint } });
   flow.node.receive({ name: 'operations/o' });
   await flow.succeeded.next();
-  assert.ok((await flow.untilStatus('succeeded')).includes('blue ring running (not kept)'));
+  assert.deepEqual(new Set(await flow.untilStatus('succeeded')), new Set(['blue ring requesting', 'blue dot running', 'green dot succeeded']));
   assert.equal(flow.caught.came.length, 0);
 });
 
@@ -178,7 +195,7 @@ test('leaving a shared request does not end it for the others', async (t) => {
 });
 
 describe('redeploy', () => {
-  for (const [what, answer] of [['a question', () => undefined], ['a pause', () => ({ ...at(1) })]]) {
+  for (const [what, answer] of [['a call', () => undefined], ['a pause', () => ({ ...at(1) })]]) {
     test(`in the middle of ${what}: nothing runs on, and a Catch node of the new flow hears of it`, async (t) => {
       const asked = await service(t, answer);
       const options = { type: 'google-operation-wait', connection: { OPERATIONS_ENDPOINT: asked.endpoint } };
@@ -226,5 +243,5 @@ test('a wait for a message that no store can keep succeeds, and the log says wha
   flow.node.receive({ name: 'operations/o', big: 1n });
   assert.equal((await flow.succeeded.next()).big, 1n);
   const warnings = flow.log.args.map(([{ msg }]) => msg);
-  assert.ok(warnings.includes('After a restart of Node-RED the message for operations/o will have its topic alone: the rest is no JSON.'));
+  assert.ok(warnings.includes('The message for operations/o cannot be written as JSON: if Node-RED restarts, only its topic is kept.'));
 });

@@ -47,13 +47,21 @@ const TYPES = [connectionNode, getNode, waitNode, catchNode, statusNode];
 function attached(id = 'n') {
   const flow = { node: helper.getNode(id), log: helper.log() };
   for (const output of [...OUTPUTS, 'caught', 'statuses']) flow[output] = inbox(helper.getNode(output));
+  const shown = ({ fill = '', shape = '', text = '' }) => `${fill} ${shape} ${text}`.trim();
   /** Statuses up to one with this text. */
   flow.untilStatus = async (text) => {
     const seen = [];
     for (;;) {
       const { status } = await flow.statuses.next();
-      seen.push(`${status.fill ?? ''} ${status.shape ?? ''} ${status.text ?? ''}`.trim());
+      seen.push(shown(status));
       if (status.text === text) return seen;
+    }
+  };
+  /** The status of what has ended: the next one that is not blue. */
+  flow.untilOver = async () => {
+    for (;;) {
+      const { status } = await flow.statuses.next();
+      if (status.fill !== 'blue') return shown(status);
     }
   };
   return flow;
