@@ -5,14 +5,12 @@ use std::time::Duration;
 use crate::bindings::{Failure, Reason, ServiceError};
 use crate::fault::{Fault, FaultKind};
 use crate::json;
+use crate::limits::MAX_BODY;
 use crate::message::{excerpt, shortened};
 use crate::operation::{NotAnOperation, Operation};
 use crate::refusal::{Refusal, is_page};
 use crate::request::Request;
 use crate::{advice, retry, service_error};
-
-/// The largest body, in bytes. The README states the memory that this takes.
-pub const MAX_BODY: usize = 16 * 1024 * 1024;
 
 /// An answer: its status, the header fields that count, and its body.
 #[derive(Debug)]

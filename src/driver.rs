@@ -15,10 +15,11 @@ use waki::bindings::wasi::io::poll::{Pollable, poll};
 use waki::bindings::wasi::io::streams::StreamError;
 use wasi::random::random::get_random_u64;
 
-use crate::answer::{self, Answer, MAX_BODY};
+use crate::answer::{self, Answer};
 use crate::bindings::{Failure, Outputs};
-use crate::exchange::{Attempt, CONNECT_TIMEOUT, Exchange, Next};
+use crate::exchange::{Attempt, Exchange, Next};
 use crate::fault::{Fault, FaultKind};
+use crate::limits::{CONNECT_TIMEOUT, MAX_BODY};
 use crate::request::Request;
 use crate::settings::Settings;
 use crate::wasi_error;

@@ -13,9 +13,6 @@ use crate::request::Request;
 use crate::retry;
 use crate::settings::Settings;
 
-/// How long connecting may take in one attempt.
-pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// A call that is ready to be sent.
 pub struct Exchange<'a> {
     name: Name<'a>,

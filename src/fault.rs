@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::answer::MAX_BODY;
 use crate::bindings::{Failure, Reason};
+use crate::limits::MAX_BODY;
 use crate::request::Request;
 
 /// Why an attempt has no answer, or an answer no body.

@@ -10,7 +10,7 @@
 //! 3. [`request`] finds where it goes: in the [`catalogue`], by a path [`template`], or with a
 //!    hint from [`suggest`] if the service is unknown.
 //! 4. [`exchange`] begins with that request, and says after each attempt what follows, by [`retry`]. If no
-//!    answer comes back, that is a [`fault`].
+//!    answer comes back, that is a [`fault`]; whoever sends keeps the [`limits`].
 //! 5. [`answer`] reads what came back: an error by [`service_error`], with a [`refusal`] of the caller
 //!    told apart, and [`advice`] about it.
 //! 6. [`operation`] reads the body, as [`json`] takes it apart.
@@ -35,6 +35,7 @@ pub mod failure;
 pub mod fault;
 pub mod flatten;
 pub mod json;
+pub mod limits;
 pub mod message;
 pub mod name;
 pub mod operation;

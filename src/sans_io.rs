@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use crate::Block;
-use crate::answer::{Answer, MAX_BODY};
+use crate::answer::Answer;
 use crate::bindings::exports::blocks::google_longrunning::{exchange as typed, exchange_text};
 use crate::bindings::{Failure, GetError};
-use crate::exchange::{Attempt, CONNECT_TIMEOUT, Exchange, Next};
+use crate::exchange::{Attempt, Exchange, Next};
 use crate::fault::{Fault, FaultKind};
+use crate::limits::{CONNECT_TIMEOUT, MAX_BODY};
 use crate::request::Method;
 use crate::settings::Settings;
 use crate::text;

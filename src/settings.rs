@@ -96,7 +96,7 @@ impl Settings {
         let is_unknown = |variable: &&str| !VARIABLES.contains(variable);
         let mut names = variables.iter().map(|(variable, _)| variable.as_str());
         match names.find(is_unknown) {
-            Some(unknown) => Err(unknown_setting(unknown)),
+            Some(unknown) => Err(unknown_setting(unknown, &VARIABLES)),
             None => Settings::read(variables, sender_adds_credential),
         }
     }

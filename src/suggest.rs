@@ -3,7 +3,6 @@
 use crate::bindings::{Failure, Reason};
 use crate::catalogue::{self, Service, Version};
 use crate::message::quoted;
-use crate::settings::VARIABLES;
 
 /// The failure for a service that the catalogue does not have: `unknown-service`, with the service
 /// that was probably meant.
@@ -42,9 +41,9 @@ pub fn unknown_version(service: &Service, version: &str) -> Failure {
 }
 
 /// The failure for a variable that is no setting: `invalid-setting`, with the one that was probably meant.
-pub fn unknown_setting(variable: &str) -> Failure {
+pub fn unknown_setting(variable: &str, settings: &[&str]) -> Failure {
     let distance = |known: &&str| edits(known.as_bytes(), variable.to_ascii_uppercase().as_bytes());
-    let nearest = VARIABLES.iter().min_by_key(|known| distance(known));
+    let nearest = settings.iter().min_by_key(|known| distance(known));
     let meant = match nearest.filter(|known| distance(known) <= known.len() / 3) {
         Some(known) => format!(" Did you mean {known}?"),
         None => String::new(),
@@ -54,7 +53,7 @@ pub fn unknown_setting(variable: &str) -> Failure {
         format!(
             "The block has no setting {}.{meant} Its settings are {}.",
             quoted(variable),
-            VARIABLES.join(", ")
+            settings.join(", ")
         ),
     )
 }
@@ -175,7 +174,7 @@ mod tests {
     #[test]
     fn an_unknown_setting_gets_the_one_that_was_probably_meant_and_the_list() {
         let said = |variable| {
-            let message = unknown_setting(variable).message;
+            let message = unknown_setting(variable, &crate::settings::VARIABLES).message;
             message
                 .split_once(" Its settings are OPERATIONS_SERVICE, ")
                 .unwrap()

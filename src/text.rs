@@ -6,11 +6,12 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use crate::answer::{Answer, MAX_BODY};
+use crate::answer::Answer;
 use crate::bindings::{Failure, Member, Outputs, Reason};
-use crate::exchange::{Attempt, CONNECT_TIMEOUT, Exchange, Next};
+use crate::exchange::{Attempt, Exchange, Next};
 use crate::fault::{Fault, FaultKind};
 use crate::json;
+use crate::limits::{CONNECT_TIMEOUT, MAX_BODY};
 use crate::settings::Settings;
 
 /// `exchange-text.start`.
@@ -390,7 +391,6 @@ fn write_failure(object: &mut Object, failure: &Failure) {
     );
     object.string("reason", failure.reason_name());
     object.string("message", &*failure.message);
-    object.boolean("concernsCaller", failure.concerns_caller);
     object.number("httpStatus", failure.http_status.map(u32::from));
     match &failure.service_error {
         None => object.string("serviceError", None),
@@ -405,6 +405,7 @@ fn write_failure(object: &mut Object, failure: &Failure) {
         }),
     }
     object.number("retryAfterMs", failure.retry_after_ms);
+    object.boolean("concernsCaller", failure.concerns_caller);
 }
 
 #[cfg(test)]

@@ -26,13 +26,11 @@ pub use error::AccessError;
 use error::AccessErrorKind;
 pub use scopes::Scopes;
 use source::CredentialSource;
+pub(crate) use source::GOOGLE_UNIVERSE;
 
 /// How many scope sets have a credential at a time; the least recently used makes room. The
 /// catalogue's services need about a dozen; a manifest that lists more must not make the host grow.
 const MAX_SCOPE_SETS: NonZeroUsize = NonZeroUsize::new(32).unwrap();
-
-/// The universe of credentials that name no other.
-pub(crate) const GOOGLE_UNIVERSE: &str = "googleapis.com";
 
 /// Whose credential requests carry. Cheap to clone; clones share their tokens.
 ///

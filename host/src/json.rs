@@ -122,8 +122,8 @@ impl Serialize for Object<'_> {
     }
 }
 
-/// An error of a call as one JSON object on one line: `case`, `reason`, `message`, `concernsCaller`, `httpStatus`,
-/// `serviceError`, `retryAfterMs`. What is absent is `null`.
+/// An error of a call as one JSON object on one line: `case`, `reason`, `message`, `httpStatus`,
+/// `serviceError`, `retryAfterMs`, `concernsCaller`. What is absent is `null`.
 ///
 /// # Panics
 ///
@@ -134,12 +134,12 @@ pub fn failure_json(error: &CallError) -> String {
         case: case(error),
         reason: failure.map(reason),
         message: error.to_string(),
-        concerns_caller: error.concerns_caller(),
         http_status: failure.and_then(|failure| failure.http_status),
         service_error: failure
             .and_then(|failure| failure.service_error.as_ref())
             .map(ServiceErrorJson::from),
         retry_after_ms: failure.and_then(|failure| failure.retry_after_ms),
+        concerns_caller: error.concerns_caller(),
     };
     serde_json::to_string(&json).expect("failures of a call are JSON")
 }
@@ -151,10 +151,10 @@ struct FailureJson<'a> {
     case: &'static str,
     reason: Option<&'static str>,
     message: String,
-    concerns_caller: bool,
     http_status: Option<u16>,
     service_error: Option<ServiceErrorJson<'a>>,
     retry_after_ms: Option<u32>,
+    concerns_caller: bool,
 }
 
 #[derive(Serialize)]

@@ -317,7 +317,7 @@ async fn a_body_that_the_host_breaks_off_is_a_lost_connection() {
     assert_eq!(
         failure.message,
         "GET https://workspaceevents.googleapis.com/v1beta/operations/o was not answered whole: the \
-         connection broke in the middle of the body. Try again."
+         response is incomplete. Try again."
     );
 }
 

@@ -105,16 +105,15 @@ async fn every_byte_of_a_name_is_encoded_unless_it_is_unreserved() {
         ("operations/a b", "/v1/operations/a%20b"),
         ("operations/a+b", "/v1/operations/a%2Bb"),
         ("operations/a\\b", "/v1/operations/a%5Cb"),
-        ("operations/a\r\nx: y", "/v1/operations/a%0D%0Ax%3A%20y"),
-        ("operations/a\0\t\x7f", "/v1/operations/a%00%09%7F"),
         ("operations/a&$.xgafv=1", "/v1/operations/a%26%24.xgafv%3D1"),
+        (" operations/a\r\n", "/v1/operations/a"),
         (
             "operations/ü/日本/😀",
             "/v1/operations/%C3%BC/%E6%97%A5%E6%9C%AC/%F0%9F%98%80",
         ),
         (
-            "operations/!\"'()*,;<=>@[]^`{|}",
-            "/v1/operations/%21%22%27%28%29%2A%2C%3B%3C%3D%3E%40%5B%5D%5E%60%7B%7C%7D",
+            "operations/!\"'()*,;<=>@[]^`{|}x",
+            "/v1/operations/%21%22%27%28%29%2A%2C%3B%3C%3D%3E%40%5B%5D%5E%60%7B%7C%7Dx",
         ),
         (
             "projects/p/locations/l/operations/o",

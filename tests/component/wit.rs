@@ -133,11 +133,8 @@ fn the_component_is_the_one_that_the_manifest_names() {
 
     // The component forgets its world's name; the source has one, and no export but the interface.
     let source = Wit::of_the_repository();
-    let (_, world) = source.resolve.worlds.iter().next().unwrap();
-    assert_eq!(
-        (source.resolve.worlds.len(), &*world.name),
-        (1, text(&component["world"]))
-    );
+    let worlds = &source.resolve.packages[source.interface().package.unwrap()].worlds;
+    let world = &source.resolve.worlds[worlds[text(&component["world"])]];
     assert_eq!((world.exports.len(), world.imports.len()), (1, 0));
 }
 
@@ -236,6 +233,7 @@ fn errors_are_the_reasons_in_order() {
         ("http-status", "option<u16>"),
         ("service-error", "option<service-error>"),
         ("retry-after-ms", "option<u32>"),
+        ("concerns-caller", "bool"),
     ];
     assert_eq!(
         wit.fields("failure"),

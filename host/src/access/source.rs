@@ -17,10 +17,12 @@ use http::HeaderValue;
 use rustls::crypto::{CryptoProvider, ring};
 use serde_json::Value;
 
-use super::GOOGLE_UNIVERSE;
 use super::error::{AccessError, AccessErrorKind, CredentialOrigin};
 use super::scopes::Scopes;
 use crate::origin::Origin;
+
+/// The universe of credentials that name no other.
+pub(crate) const GOOGLE_UNIVERSE: &str = "googleapis.com";
 
 /// A checked source of credentials. `Display` says which one, and nothing of what is in it.
 pub(super) struct CredentialSource {

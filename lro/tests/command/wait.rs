@@ -454,14 +454,14 @@ async fn a_credential_that_is_refused_stops_the_command_and_nothing_is_recorded(
 #[tokio::test]
 async fn a_name_that_stops_the_command_does_not_act_on_the_terminal() {
     let server = service().await;
-    let files = Files::of(&["secret-\u{1b}[31m".to_owned()]);
+    let files = Files::of(&["secret-\u{202e}31m".to_owned()]);
     let ended = run(files.wait_out(&server, &[])).await.with_code(1);
     assert!(
-        ended.stderr.contains("operations/secret-%1B%5B31m"),
+        ended.stderr.contains("operations/secret-%E2%80%AE31m"),
         "{}",
         ended.stderr
     );
-    assert!(!ended.stderr.contains('\u{1b}'), "{:?}", ended.stderr);
+    assert!(!ended.stderr.contains('\u{202e}'), "{:?}", ended.stderr);
 }
 
 #[tokio::test]
@@ -472,7 +472,7 @@ async fn a_name_that_holds_the_token_stops_the_command_and_is_not_shown() {
     command.env("GOOGLE_OAUTH_ACCESS_TOKEN", CANARY);
     let ended = run(command).await.with_code(1);
     assert!(
-        ended.stderr.contains("operations/[credential]"),
+        ended.stderr.contains("the name holds the credential"),
         "{}",
         ended.stderr
     );
