@@ -108,7 +108,7 @@ impl<'a> Exchange<'a> {
         }
         match Operation::parse(&body) {
             Ok(operation) => Ok(flatten(operation, self.name.relative())),
-            Err(why) => Err(answer::not_an_operation(&self.request, body, why)),
+            Err(why) => Err(answer::not_an_operation(&self.request, &body, why)),
         }
     }
 }

@@ -56,7 +56,7 @@ pub fn get(body: &[u8]) -> Result<Outputs, Failure> {
     static ASKED: LazyLock<Request> = LazyLock::new(|| name::asked(REQUESTED, ["", "", ""]));
     Operation::parse(body)
         .map(|operation| flatten::flatten(operation, REQUESTED))
-        .map_err(|why| answer::not_an_operation(&ASKED, body.to_vec(), why))
+        .map_err(|why| answer::not_an_operation(&ASKED, body, why))
 }
 
 /// Checks that every text is bare JSON and is in the body; those within an object, in their order.

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
-use operations_host::{Call, CallError, HostConfig, Reason, failure_json};
+use operations_host::{Access, Call, CallError, HostConfig, Reason, failure_json};
 use operations_oracles::operation::REQUESTED;
 use operations_oracles::{Member, Outputs, answer, message, operation};
 use percent_encoding::percent_decode_str;
