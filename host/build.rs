@@ -1,29 +1,48 @@
-//! Builds the component that the host embeds, so that one `cargo` command makes both, as wasmtime builds its test
-//! programs. `OPERATIONS_GET_COMPONENT` names one that is already built, by its absolute path.
+//! Builds the components that the host embeds, so that one `cargo` command makes all, as wasmtime builds its test
+//! programs.
 
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, exit};
 
-const BUILT: &str = "OPERATIONS_GET_COMPONENT";
-const TARGET: &str = "wasm32-wasip2";
-
-fn main() {
-    println!("cargo::rerun-if-env-changed={BUILT}");
-    let component = match env::var(BUILT) {
-        Ok(built) if !built.is_empty() => already_built(PathBuf::from(built)),
-        _ => build(),
-    };
-    println!(
-        "cargo::rustc-env=OPERATIONS_GET_WASM={}",
-        component.display()
-    );
+/// A component of the block: its world is that of its target.
+struct World {
+    target: &'static str,
+    /// Names one that is already built, by its absolute path.
+    built: &'static str,
+    /// Where `src/block.rs` finds it.
+    wasm: &'static str,
 }
 
-fn already_built(component: PathBuf) -> PathBuf {
+const WORLDS: [World; 2] = [
+    World {
+        target: "wasm32-wasip2",
+        built: "OPERATIONS_GET_COMPONENT",
+        wasm: "OPERATIONS_GET_WASM",
+    },
+    World {
+        target: "wasm32-unknown-unknown",
+        built: "OPERATIONS_GET_SANS_IO_COMPONENT",
+        wasm: "OPERATIONS_GET_SANS_IO_WASM",
+    },
+];
+
+fn main() {
+    for world in WORLDS {
+        let built = world.built;
+        println!("cargo::rerun-if-env-changed={built}");
+        let component = match env::var(built) {
+            Ok(path) if !path.is_empty() => already_built(built, PathBuf::from(path)),
+            _ => build(world.target),
+        };
+        println!("cargo::rustc-env={}={}", world.wasm, component.display());
+    }
+}
+
+fn already_built(variable: &str, component: PathBuf) -> PathBuf {
     if !component.is_absolute() || !component.is_file() {
         fail(&format!(
-            "{BUILT} is {}, which must be the absolute path of a built operations_get.wasm",
+            "{variable} is {}, which must be the absolute path of a built component",
             component.display()
         ));
     }
@@ -31,7 +50,7 @@ fn already_built(component: PathBuf) -> PathBuf {
     component
 }
 
-fn build() -> PathBuf {
+fn build(target: &str) -> PathBuf {
     let root = Path::new(&variable("CARGO_MANIFEST_DIR")).join("..");
     for input in [
         "src",
@@ -43,14 +62,14 @@ fn build() -> PathBuf {
     ] {
         println!("cargo::rerun-if-changed={}", root.join(input).display());
     }
-    require_target();
+    require_target(target);
 
     let target_dir = PathBuf::from(variable("OUT_DIR")).join("block");
     let mut build = Command::new(variable("CARGO"));
     build
         .current_dir(&root)
         .args(["build", "--quiet", "--package", "operations-get", "--lib"])
-        .args(["--target", TARGET, "--profile", "block", "--target-dir"])
+        .args(["--target", target, "--profile", "block", "--target-dir"])
         .arg(&target_dir);
     // Flags, coverage and clippy of the host's own build are not meant for the component's.
     for (name, _) in env::vars_os() {
@@ -67,6 +86,13 @@ fn build() -> PathBuf {
             build.env_remove(&*name);
         }
     }
+    // What Rust's own target of components links with: it makes a component of any module with a world.
+    let linker = printed(&["--print", "sysroot"]);
+    let linker = Path::new(&linker)
+        .join("lib/rustlib")
+        .join(variable("HOST"))
+        .join("bin/wasm-component-ld");
+    build.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker);
     // Set but empty, it also overrides flags of a configuration file, such as a linker of the host's.
     build.env("CARGO_ENCODED_RUSTFLAGS", "");
     match build.status() {
@@ -77,24 +103,29 @@ fn build() -> PathBuf {
         )),
     }
 
-    target_dir.join(TARGET).join("block/operations_get.wasm")
+    target_dir.join(target).join("block/operations_get.wasm")
 }
 
 /// Says what to do where Rust's target for the component is missing. rustup installs it by `rust-toolchain.toml`, unless
 /// its automatic installation is switched off.
-fn require_target() {
-    let libdir = Command::new(variable("RUSTC"))
-        .args(["--print", "target-libdir", "--target", TARGET])
-        .output();
-    let is_installed = libdir.is_ok_and(|printed| {
-        let libdir = String::from_utf8_lossy(&printed.stdout);
-        printed.status.success() && Path::new(libdir.trim()).is_dir()
-    });
-    if !is_installed {
+fn require_target(target: &str) {
+    let libdir = printed(&["--print", "target-libdir", "--target", target]);
+    if !Path::new(&libdir).is_dir() {
         fail(&format!(
-            "the component needs Rust's standard library for {TARGET}. Run `rustup target add {TARGET}`; without \
+            "the component needs Rust's standard library for {target}. Run `rustup target add {target}`; without \
              rustup, install your distribution's package of it"
         ));
+    }
+}
+
+/// What the compiler prints; nothing if it fails.
+fn printed(arguments: &[&str]) -> String {
+    let output = Command::new(variable("RUSTC")).args(arguments).output();
+    match output {
+        Ok(output) if output.status.success() => {
+            String::from_utf8_lossy(&output.stdout).trim().to_owned()
+        }
+        _ => String::new(),
     }
 }
 

@@ -18,6 +18,15 @@ impl Block {
         }
     }
 
+    /// The same block without imports, for engines with many calls: the host sends by itself, and an instance is held
+    /// only while it computes. Outputs, failures, policy, credential and limits are those of [`Block::builtin`].
+    pub fn sans_io() -> Block {
+        Block {
+            component: include_bytes!(env!("OPERATIONS_GET_SANS_IO_WASM")).to_vec(),
+            manifest: Manifest::builtin(),
+        }
+    }
+
     /// A component of your own build, with a manifest. [`Host::load`](crate::Host::load) checks that they match.
     pub fn new(component: Vec<u8>, manifest: Manifest) -> Block {
         Block {

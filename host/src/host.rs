@@ -4,17 +4,18 @@ use std::sync::Arc;
 
 use wasmtime::component::Linker;
 
-use crate::bindings::BlockPre;
+use crate::bindings::{BlockPre, GetError, Outputs};
 use crate::block::Block;
 use crate::config::HostConfig;
 use crate::engine;
 use crate::error::LoadError;
 use crate::instance_pool::InstancePool;
-use crate::loaded_block::LoadedBlock;
+use crate::loaded_block::{LoadedBlock, Program};
 use crate::policy::Grants;
 use crate::runtime::Runtime;
 use crate::sandbox::Sandbox;
-use crate::validate;
+use crate::sans_io::SansIo;
+use crate::validate::{self, World};
 use crate::wasi_http;
 
 /// An engine for blocks. A process needs one.
@@ -58,15 +59,21 @@ impl Host {
     /// [`LoadError`] names what does not fit.
     pub fn load(&self, block: &Block) -> Result<LoadedBlock, LoadError> {
         validate::manifest(&block.manifest)?;
-        let component = validate::component(self.linker.engine(), &block.component)?;
-        let pre = self
-            .linker
-            .instantiate_pre(&component)
-            .map_err(LoadError::OtherContract)?;
-        validate::types(&pre)?;
-        let pre = BlockPre::new(pre).map_err(LoadError::OtherContract)?;
+        let (component, world) = validate::component(self.linker.engine(), &block.component)?;
+        let program = match world {
+            World::SansIo => Program::SansIo(SansIo::new(&component)?),
+            World::Block => {
+                let pre = self
+                    .linker
+                    .instantiate_pre(&component)
+                    .map_err(LoadError::OtherContract)?;
+                type Got = (Result<Outputs, GetError>,);
+                validate::types::<_, (&str,), Got>(&pre, world, "get")?;
+                Program::Wasi(BlockPre::new(pre).map_err(LoadError::OtherContract)?)
+            }
+        };
         Ok(LoadedBlock::new(
-            pre,
+            program,
             block.manifest.clone(),
             Grants::new(&block.manifest),
             self.runtime.clone(),

@@ -9,9 +9,18 @@ use wasmtime::Store;
 use crate::bindings::Block as Bindings;
 use crate::call::Settings;
 use crate::sandbox::Sandbox;
+use crate::sans_io::SansIoInstance;
 
 /// An instance with the store that holds it.
-pub(crate) struct Instance {
+pub(crate) enum Instance {
+    /// Of the world `block`.
+    Wasi(Box<WasiInstance>),
+    /// Of the world `sans-io`.
+    SansIo(SansIoInstance),
+}
+
+/// An instance that sends requests by itself.
+pub(crate) struct WasiInstance {
     pub store: Store<Sandbox>,
     pub bindings: Bindings,
     pub calls_left: u32,

@@ -11,24 +11,33 @@ use crate::bindings::{BlockPre, GetError, Outputs, Reason};
 use crate::call::Call;
 use crate::config::{Instances, MAX_REUSED_MEMORY};
 use crate::error::CallError;
-use crate::instance_pool::{BlockId, Instance, InstancePool};
+use crate::instance_pool::{BlockId, Instance, InstancePool, WasiInstance};
 use crate::manifest::Manifest;
 use crate::metrics::InstanceKind;
 use crate::policy::{Grants, Policy, endpoint_in_the_clear};
 use crate::returned;
 use crate::runtime::Runtime;
 use crate::sandbox::Sandbox;
+use crate::sans_io::SansIo;
 use crate::send::CallRecord;
 
 /// A block that is compiled and checked, ready for calls. Tasks share it by reference or in an
 /// `Arc`; it keeps what it needs of its host alive.
 pub struct LoadedBlock {
-    id: BlockId,
-    pre: BlockPre<Sandbox>,
+    pub(crate) id: BlockId,
+    program: Program,
     manifest: Manifest,
-    grants: Arc<Grants>,
-    runtime: Arc<Runtime>,
-    pool: Arc<InstancePool>,
+    pub(crate) grants: Arc<Grants>,
+    pub(crate) runtime: Arc<Runtime>,
+    pub(crate) pool: Arc<InstancePool>,
+}
+
+/// A component that is ready to be instantiated, by its world.
+pub(crate) enum Program {
+    /// `block`, which sends requests by itself.
+    Wasi(BlockPre<Sandbox>),
+    /// `sans-io`, which says what to send.
+    SansIo(SansIo),
 }
 
 impl Drop for LoadedBlock {
@@ -43,7 +52,7 @@ const GRACE: Duration = Duration::from_secs(5);
 
 impl LoadedBlock {
     pub(crate) fn new(
-        pre: BlockPre<Sandbox>,
+        program: Program,
         manifest: Manifest,
         grants: Grants,
         runtime: Arc<Runtime>,
@@ -51,7 +60,7 @@ impl LoadedBlock {
     ) -> LoadedBlock {
         LoadedBlock {
             id: pool.next_block(),
-            pre,
+            program,
             manifest,
             grants: Arc::new(grants),
             runtime,
@@ -165,7 +174,24 @@ impl LoadedBlock {
         };
         // A block can compute without end while its instance is made, too.
         let end = Instant::now() + call.timeout() + GRACE;
-        let mut instance = match self.instance(call, end).await {
+        let (result, mut record) = match &self.program {
+            Program::Wasi(pre) => self.run_wasi(pre, call, end).await,
+            Program::SansIo(sans_io) => self.exchange(sans_io, call, end).await,
+        };
+        let result = result.and_then(|result| {
+            returned::check(&result).map_err(|problem| CallError::InvalidResult { problem })?;
+            result.map_err(|error| self.failed(error, &mut record))
+        });
+        (result, record)
+    }
+
+    async fn run_wasi(
+        &self,
+        pre: &BlockPre<Sandbox>,
+        call: &Call,
+        end: Instant,
+    ) -> (Result<Result<Outputs, GetError>, CallError>, CallRecord) {
+        let mut instance = match self.instance(pre, call, end).await {
             Ok(instance) => instance,
             Err(error) => return (Err(error), CallRecord::default()),
         };
@@ -181,21 +207,15 @@ impl LoadedBlock {
         let result = match ended {
             Err(_) => Err(CallError::Overran),
             Ok(Err(trap)) => Err(CallError::Aborted(trap)),
-            Ok(Ok(result)) => match returned::check(&result) {
-                Err(problem) => Err(CallError::InvalidResult { problem }),
-                Ok(()) => {
-                    // Nobody would go on with a request that still runs, and it may hold up those of others.
-                    let is_small = record.memory <= MAX_REUSED_MEMORY;
-                    if instance.calls_left > 0
-                        && is_small
-                        && !is_late(&result)
-                        && requests.are_over()
-                    {
-                        self.pool.put(self.id, &call.settings, instance);
-                    }
-                    result.map_err(|error| self.failed(error, &mut record))
+            Ok(Ok(result)) => {
+                // Nobody would go on with a request that still runs, and it may hold up those of others.
+                let is_small = record.memory <= MAX_REUSED_MEMORY;
+                if instance.calls_left > 0 && is_small && !is_late(&result) && requests.are_over() {
+                    let instance = Instance::Wasi(instance);
+                    self.pool.put(self.id, &call.settings, instance);
                 }
-            },
+                Ok(result)
+            }
         };
         (result, record)
     }
@@ -210,31 +230,46 @@ impl LoadedBlock {
         self.check(call)?;
         let _place = self.runtime.admit().await.ok_or(CallError::Stopped)?;
         let end = Instant::now() + call.timeout() + GRACE;
-        let instance = self.instantiate(call, end).await?;
+        let pre = match &self.program {
+            Program::SansIo(sans_io) => return self.prepare_exchange(sans_io, call, end).await,
+            Program::Wasi(pre) => pre,
+        };
+        let instance = self.instantiate(pre, call, end).await?;
         let is_reused = matches!(self.runtime.config.instances, Instances::Reused { .. });
         if is_reused && instance.store.data().requests.are_over() {
+            let instance = Instance::Wasi(instance);
             self.pool.put(self.id, &call.settings, instance);
         }
         Ok(())
     }
 
-    async fn instance(&self, call: &Call, end: Instant) -> Result<Instance, CallError> {
+    async fn instance(
+        &self,
+        pre: &BlockPre<Sandbox>,
+        call: &Call,
+        end: Instant,
+    ) -> Result<Box<WasiInstance>, CallError> {
         match self.pool.take(self.id, &call.settings) {
-            Some(instance) => {
+            Some(Instance::Wasi(instance)) => {
                 self.runtime.metrics.instance(InstanceKind::Reused);
                 Ok(instance)
             }
             // Boxed, so that a call in flight does not hold the room that this takes.
-            None => Box::pin(self.instantiate(call, end)).await,
+            _ => Box::pin(self.instantiate(pre, call, end)).await,
         }
     }
 
-    async fn instantiate(&self, call: &Call, end: Instant) -> Result<Instance, CallError> {
+    async fn instantiate(
+        &self,
+        pre: &BlockPre<Sandbox>,
+        call: &Call,
+        end: Instant,
+    ) -> Result<Box<WasiInstance>, CallError> {
         let policy = Policy::new(self.grants.clone(), call);
         let sandbox = Sandbox::new(self.runtime.clone(), policy, call);
         let requests = sandbox.requests.clone();
-        let mut store = sandbox.into_store(self.pre.engine());
-        let made = self.pre.instantiate_async(&mut store);
+        let mut store = sandbox.into_store(pre.engine());
+        let made = pre.instantiate_async(&mut store);
         let bindings = match timeout_at(end, requests.drive(made)).await {
             Err(_) => return Err(CallError::Overran),
             Ok(bindings) => bindings.map_err(CallError::Aborted)?,
@@ -244,11 +279,11 @@ impl LoadedBlock {
             Instances::Fresh => 1,
             Instances::Reused { calls } => calls.get(),
         };
-        Ok(Instance {
+        Ok(Box::new(WasiInstance {
             store,
             bindings,
             calls_left,
-        })
+        }))
     }
 
     /// Asks the source of the host's credential for a token for `service`
@@ -409,8 +444,11 @@ mod tests {
         for _ in 0..3 {
             let failed = get.call(&call).await.unwrap_err();
             assert!(matches!(failed, CallError::Transient(_)), "{failed:?}");
-            let mut instance = get.pool.take(get.id, &call.settings).unwrap();
+            let Some(Instance::Wasi(mut instance)) = get.pool.take(get.id, &call.settings) else {
+                panic!("the instance is kept");
+            };
             held.push(instance.store.data_mut().table.iter_mut().count());
+            let instance = Instance::Wasi(instance);
             get.pool.put(get.id, &call.settings, instance);
         }
         assert_eq!(held, [held[0]; 3]);

@@ -1,7 +1,7 @@
 //! The requests of an instance that are on their way, and the responses that it has not read yet.
 
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
@@ -13,7 +13,9 @@ use tokio::task::yield_now;
 use wasmtime_wasi::p2::Pollable;
 use wasmtime_wasi_http::{Error, WasiBody};
 
-use crate::send::ResponseFuture;
+/// The response to a request, once its head is here.
+pub(crate) type ResponseFuture =
+    Pin<Box<dyn Future<Output = Result<Response<WasiBody>, Error>> + Send>>;
 
 /// How many requests one instance may have at a time; a block has one. A response counts until its body was read or
 /// dropped, because it holds a connection that calls of other instances may wait for.

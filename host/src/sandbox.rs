@@ -43,10 +43,7 @@ impl Sandbox {
         http.set_field_size_limit(MAX_FIELDS_SIZE);
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_RESOURCES);
-        let memory = Memory {
-            limit: runtime.config.memory_limit,
-            used: 0,
-        };
+        let memory = Memory::new(runtime.config.memory_limit);
         Sandbox {
             // Neither files nor sockets nor standard streams; of the environment only the settings.
             wasi: WasiCtx::builder().envs(&call.settings).build(),
@@ -61,20 +58,28 @@ impl Sandbox {
 
     /// A store for an instance.
     pub fn into_store(self, engine: &Engine) -> Store<Sandbox> {
-        let mut store = Store::new(engine, self);
-        store.limiter(|sandbox| &mut sandbox.memory);
-        store.set_max_component_handles(MAX_RESOURCES);
-        // A guest that computes yields to the other calls at every tick, and can be ended there. It yields to
-        // tokio: a task that wakes itself, as wasmtime's own yield does, keeps the runtime from looking at
-        // its sockets for 61 turns.
-        store.epoch_deadline_callback(|_| {
-            let turn = Box::pin(tokio::task::yield_now());
-            Ok(UpdateDeadline::YieldCustom(1, turn))
-        });
-        // Without it, a new store yields at once, and the call goes on in another thread.
-        store.set_epoch_deadline(1);
-        store
+        store(engine, self, |sandbox| &mut sandbox.memory)
     }
+}
+
+/// A store whose guest has a limited memory, and yields to the other calls at every tick while it computes.
+pub(crate) fn store<T: Send + 'static>(
+    engine: &Engine,
+    data: T,
+    memory: fn(&mut T) -> &mut Memory,
+) -> Store<T> {
+    let mut store = Store::new(engine, data);
+    store.limiter(move |data| memory(data));
+    store.set_max_component_handles(MAX_RESOURCES);
+    // It can be ended there, too. It yields to tokio: a task that wakes itself, as wasmtime's own yield does, keeps
+    // the runtime from looking at its sockets for 61 turns.
+    store.epoch_deadline_callback(|_| {
+        let turn = Box::pin(tokio::task::yield_now());
+        Ok(UpdateDeadline::YieldCustom(1, turn))
+    });
+    // Without it, a new store yields at once, and the call goes on in another thread.
+    store.set_epoch_deadline(1);
+    store
 }
 
 /// The wall around an instance's memory. A component may have several: they count together.
@@ -84,6 +89,11 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
+    /// None so far, and at most this many bytes.
+    pub fn new(limit: usize) -> Memory {
+        Memory { limit, used: 0 }
+    }
+
     /// How much memory there is, in bytes. It only grows.
     pub fn used(&self) -> usize {
         self.used
@@ -168,10 +178,7 @@ mod tests {
 
     #[test]
     fn the_memories_of_a_call_share_one_limit() {
-        let mut memory = Memory {
-            limit: 100,
-            used: 0,
-        };
+        let mut memory = Memory::new(100);
         let mut grows = |from, to| memory.memory_growing(from, to, None).unwrap();
         assert!(grows(0, 40));
         assert!(grows(40, 60));

@@ -1,18 +1,17 @@
 //! A permitted request on its way: the host's credential is added, an answer 401 is repeated with a new one, and
 //! what happened is counted and recorded.
 
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, Request, Response, StatusCode};
-use http_body_util::BodyExt;
-use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
+
+use operations_get::secret::Secret;
 
 use crate::access::{AccessError, Authorization, Scopes};
-use crate::echo;
+use crate::echo::AnswerBody;
 use crate::http::{SendError, Timeouts};
 use crate::origin::Origin;
 use crate::policy::Policy;
@@ -57,9 +56,16 @@ impl SharedRecord {
     }
 }
 
-/// The response to a request, once its head is here.
-pub(crate) type ResponseFuture =
-    Pin<Box<dyn Future<Output = Result<Response<WasiBody>, Error>> + Send>>;
+/// Why a request has no response.
+#[derive(Debug)]
+pub(crate) enum NotAnswered {
+    /// It may not leave.
+    Denied,
+    /// The host has no credential for it.
+    NoAccess,
+    /// It did not arrive, or nothing came back.
+    Failed(SendError),
+}
 
 impl Sender {
     /// For requests of calls with the settings of this policy.
@@ -76,8 +82,16 @@ impl Sender {
         self.record.clone()
     }
 
-    /// Sends a request, if it may leave.
-    pub fn send(&self, request: Request<()>, options: Option<RequestOptions>) -> ResponseFuture {
+    /// A request that may leave.
+    ///
+    /// # Errors
+    ///
+    /// [`NotAnswered::Denied`] if it may not.
+    pub fn permit(
+        &self,
+        request: Request<Bytes>,
+        timeouts: Timeouts,
+    ) -> Result<PermittedRequest, NotAnswered> {
         let permitted = self.policy.permits(request.method(), request.uri());
         // However the block spells it.
         let host = Origin::of(request.uri()).map(|origin| origin.to_string());
@@ -90,31 +104,28 @@ impl Sender {
         let host = host.unwrap_or_default();
         let Some(permit) = permitted else {
             tracing::debug!(host, "denied");
-            return Box::pin(async { Err(Error::HttpRequestDenied) });
+            return Err(NotAnswered::Denied);
         };
-        let options = options.unwrap_or_default();
-        let (head, ()) = request.into_parts();
-        let permitted = PermittedRequest {
+        let (head, body) = request.into_parts();
+        Ok(PermittedRequest {
             runtime: self.runtime.clone(),
             record: self.record.clone(),
             head,
+            body,
             host,
             scopes: permit.scopes.clone(),
             universe: permit.universe.map(str::to_owned),
-            timeouts: Timeouts {
-                connect: Timeouts::limited(options.connect_timeout),
-                first_byte: Timeouts::limited(options.first_byte_timeout),
-                between_bytes: Timeouts::limited(options.between_bytes_timeout),
-            },
-        };
-        Box::pin(permitted.send())
+            timeouts,
+        })
     }
 }
 
-struct PermittedRequest {
+/// A request that may leave.
+pub(crate) struct PermittedRequest {
     runtime: Arc<Runtime>,
     record: SharedRecord,
     head: http::request::Parts,
+    body: Bytes,
     /// With the port unless that is the scheme's own.
     host: String,
     scopes: Scopes,
@@ -128,26 +139,25 @@ const API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
 impl PermittedRequest {
     /// Sends it with the host's credential, unless the block sent one of its own; once more after a 401 if there is
     /// a new credential.
-    async fn send(self) -> Result<Response<WasiBody>, Error> {
+    pub async fn send(self) -> Result<Response<AnswerBody>, NotAnswered> {
         let access = &self.runtime.config.access;
         let headers = &self.head.headers;
         if has_credential(headers) {
-            return self.send_once(headers.clone()).await;
+            return self.send_once(headers.clone(), None).await;
         }
         if let Some(universe) = &self.universe
             && !access.is_of_universe(universe).await
         {
             let why = format!("its credential is of another universe than {universe}");
             self.record.update(|record| record.not_sent = Some(why));
-            return Err(Error::HttpRequestDenied);
+            return Err(NotAnswered::Denied);
         }
         let authorization = access.authorization(&self.scopes).await.map_err(|error| {
             self.record.update(|record| record.no_access = Some(error));
-            // Permanent to the block, so that it does not ask again; the host reports the error itself.
-            Error::ConfigurationError
+            NotAnswered::NoAccess
         })?;
         let Some(authorization) = authorization else {
-            return self.send_once(headers.clone()).await;
+            return self.send_once(headers.clone(), None).await;
         };
         let response = self.send_with(&authorization).await?;
         if response.status() != StatusCode::UNAUTHORIZED {
@@ -162,29 +172,33 @@ impl PermittedRequest {
         }
     }
 
-    async fn send_with(&self, authorization: &Authorization) -> Result<Response<WasiBody>, Error> {
+    async fn send_with(
+        &self,
+        authorization: &Authorization,
+    ) -> Result<Response<AnswerBody>, NotAnswered> {
         // A flow's data that holds the credential is not sent: URLs are logged on their way.
         let secret = authorization.secret();
         let url = self.head.uri.to_string();
         if secret.as_ref().is_some_and(|secret| secret.is_in(&url)) {
             let why = "the URL would hold its credential".to_owned();
             self.record.update(|record| record.not_sent = Some(why));
-            return Err(Error::HttpRequestDenied);
+            return Err(NotAnswered::Denied);
         }
         let mut headers = self.head.headers.clone();
         authorization.apply_to(&mut headers);
-        let response = self.send_once(headers).await?;
-        Ok(match secret {
-            Some(secret) => echo::taken_out_of(response, secret),
-            None => response,
-        })
+        self.send_once(headers, secret).await
     }
 
-    async fn send_once(&self, headers: HeaderMap) -> Result<Response<WasiBody>, Error> {
+    /// Sends it, and takes the secret out of what comes back.
+    async fn send_once(
+        &self,
+        headers: HeaderMap,
+        secret: Option<Secret>,
+    ) -> Result<Response<AnswerBody>, NotAnswered> {
         let had_credential = has_credential(&headers);
         self.record
             .update(|record| record.had_credential = had_credential);
-        let mut request = Request::new(Bytes::new());
+        let mut request = Request::new(self.body.clone());
         *request.method_mut() = self.head.method.clone();
         *request.uri_mut() = self.head.uri.clone();
         *request.headers_mut() = headers;
@@ -214,42 +228,11 @@ impl PermittedRequest {
                 }
             }
         }
-        let response = answered.map_err(wasi_error)?;
-        Ok(response.map(|body| body.map_err(wasi_error).boxed_unsync()))
+        let response = answered.map_err(NotAnswered::Failed)?;
+        Ok(AnswerBody::of(response, secret))
     }
 }
 
 fn has_credential(headers: &HeaderMap) -> bool {
     headers.contains_key(AUTHORIZATION) || headers.contains_key(API_KEY)
-}
-
-/// The `wasi:http` error code of a failure to send.
-fn wasi_error(error: SendError) -> Error {
-    match error {
-        SendError::UriInvalid => Error::HttpRequestUriInvalid,
-        SendError::ProxyInvalid(_) => Error::ConfigurationError,
-        SendError::Proxy { fault, .. } => wasi_error(*fault),
-        SendError::DnsTimeout => Error::DnsTimeout,
-        SendError::Dns(rcode) => Error::DnsError {
-            rcode: Some(rcode),
-            info_code: None,
-        },
-        SendError::DestinationUnavailable(_) => Error::DestinationUnavailable,
-        SendError::ConnectionRefused => Error::ConnectionRefused,
-        SendError::ConnectionTimeout => Error::ConnectionTimeout,
-        SendError::ReadTimeout => Error::ConnectionReadTimeout,
-        SendError::ConnectionTerminated => Error::ConnectionTerminated,
-        SendError::ResponseIncomplete => Error::HttpResponseIncomplete,
-        SendError::ProtocolError(_) => Error::HttpProtocolError,
-        SendError::Certificate(_) => Error::TlsCertificateError,
-        SendError::TlsAlert { id, name } => Error::TlsAlertReceived {
-            alert_id: Some(id),
-            alert_message: Some(name),
-        },
-        SendError::TlsProtocol(_) => Error::TlsProtocolError,
-        SendError::HeaderTooLarge => Error::HttpResponseHeaderSectionSize(None),
-        SendError::ConnectionLimit(_) => Error::ConnectionLimitReached,
-        SendError::Denied(_) => Error::HttpRequestDenied,
-        SendError::Internal(_) => Error::InternalError(None),
-    }
 }

@@ -2,17 +2,40 @@
 
 use wasmtime::Engine;
 use wasmtime::component::types::ComponentItem;
-use wasmtime::component::{Component, InstancePre};
+use wasmtime::component::{Component, ComponentNamedList, InstancePre, Lift, Lower};
 
-use crate::bindings::{GetError, Outputs, PACKAGE};
+use crate::bindings::PACKAGE;
 use crate::error::LoadError;
 use crate::json::FIELDS;
 use crate::manifest::{Manifest, Output};
-use crate::sandbox::Sandbox;
 
-/// The interface that a block exports, without its version.
-const INTERFACE: &str = "blocks:google-longrunning/operations";
+/// The package of the contract's interfaces, without its version.
+const CONTRACT: &str = "blocks:google-longrunning";
 const VERSION: &str = "1.0.0";
+
+/// A world of the contract.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum World {
+    /// `block`: it sends requests by itself.
+    Block,
+    /// `sans-io`: it imports nothing, and its host sends.
+    SansIo,
+}
+
+impl World {
+    /// The interface that a component of this world exports, without its version, and its functions.
+    fn export(self) -> (&'static str, &'static [&'static str]) {
+        match self {
+            World::Block => ("operations", &["get"]),
+            World::SansIo => ("exchange", &["start", "finish"]),
+        }
+    }
+}
+
+/// The name of an export with the version of the contract.
+pub(crate) fn versioned(interface: &str) -> String {
+    format!("{CONTRACT}/{interface}@{VERSION}")
+}
 
 /// What a block may import, in any version of WASI 0.2: what the manifest's permissions amount
 /// to, and what Rust's standard library brings along. No files and no sockets.
@@ -26,66 +49,84 @@ const GRANTED: [&str; 6] = [
 ];
 
 /// Compiles a component, or takes it from the cache, and checks what it imports and exports.
-pub(crate) fn component(engine: &Engine, bytes: &[u8]) -> Result<Component, LoadError> {
+pub(crate) fn component(engine: &Engine, bytes: &[u8]) -> Result<(Component, World), LoadError> {
     // The layer is in bytes 6 and 7 of the preamble: 0 for a core module, 1 for a component.
     if let [0, b'a', b's', b'm', _, _, 0, 0, ..] = bytes {
         return Err(LoadError::CoreModule);
     }
     let component = Component::from_binary(engine, bytes).map_err(LoadError::NotAComponent)?;
     let ty = component.component_type();
+    let exports: Vec<_> = ty
+        .exports(engine)
+        .filter_map(|(name, export)| {
+            let (interface, version) = name.split_once('@')?;
+            let interface = interface.strip_prefix(CONTRACT)?.strip_prefix('/')?;
+            Some((interface, version, export))
+        })
+        .collect();
+    let is_of = |world: &World| exports.iter().any(|(name, ..)| *name == world.export().0);
+    let world = [World::Block, World::SansIo].into_iter().find(is_of);
+    let world = world.unwrap_or(World::Block);
+    let (interface, functions) = world.export();
     for (import, _) in ty.imports(engine) {
         let is_granted = GRANTED.iter().any(|granted| import.starts_with(granted));
-        if !is_granted || !import.contains("@0.2.") {
+        if world == World::SansIo || !is_granted || !import.contains("@0.2.") {
             return Err(LoadError::ForbiddenImport {
                 import: import.to_owned(),
             });
         }
     }
-    let interfaces: Vec<_> = ty
-        .exports(engine)
-        .filter_map(|(name, export)| {
-            let (interface, version) = name.split_once('@')?;
-            (interface == INTERFACE).then_some((version, export))
-        })
-        .collect();
-    let Some((_, export)) = interfaces.iter().find(|(version, _)| *version == VERSION) else {
-        return Err(match interfaces.first() {
-            Some((version, _)) => LoadError::OtherVersion {
+    let mut versions = exports.iter().filter(|(name, ..)| *name == interface);
+    let Some((.., export)) = versions.clone().find(|(_, version, _)| *version == VERSION) else {
+        return Err(match versions.next() {
+            Some((_, version, _)) => LoadError::OtherVersion {
                 version: (*version).to_owned(),
             },
             None => LoadError::MissingExport {
-                export: format!("{INTERFACE}@{VERSION}"),
+                export: versioned(interface),
             },
         });
     };
-    let has_get = match &export.ty {
-        ComponentItem::ComponentInstance(interface) => {
-            interface.get_export(engine, "get").is_some()
+    for function in functions {
+        let is_there = match &export.ty {
+            ComponentItem::ComponentInstance(interface) => {
+                interface.get_export(engine, function).is_some()
+            }
+            _ => false,
+        };
+        if !is_there {
+            return Err(LoadError::MissingExport {
+                export: format!("{CONTRACT}/{interface}.{function}@{VERSION}"),
+            });
         }
-        _ => false,
-    };
-    if !has_get {
-        return Err(LoadError::MissingExport {
-            export: format!("{INTERFACE}.get@{VERSION}"),
-        });
     }
-    Ok(component)
+    Ok((component, world))
 }
 
-/// Checks the types of the function, which the generated bindings check only at the first call. What they use
-/// for it is not in wasmtime's documentation; its version is pinned.
-pub(crate) fn types(pre: &InstancePre<Sandbox>) -> Result<(), LoadError> {
+/// Checks the types of a function, which the generated bindings check only at the first call. What they use
+/// otherwise is checked already.
+pub(crate) fn types<T, Parameters, Results>(
+    pre: &InstancePre<T>,
+    world: World,
+    function: &str,
+) -> Result<(), LoadError>
+where
+    T: 'static,
+    Parameters: ComponentNamedList + Lower,
+    Results: ComponentNamedList + Lift,
+{
     let (component, engine) = (pre.component(), pre.engine());
     let exports = component.component_type();
-    let export = exports.get_export(engine, &format!("{INTERFACE}@{VERSION}"));
+    let export = exports.get_export(engine, &versioned(world.export().0));
     let Some(ComponentItem::ComponentInstance(interface)) = export.map(|export| export.ty) else {
         return Ok(());
     };
-    let get = interface.get_export(engine, "get");
-    let Some(ComponentItem::ComponentFunc(get)) = get.map(|export| export.ty) else {
+    let found = interface.get_export(engine, function);
+    let Some(ComponentItem::ComponentFunc(found)) = found.map(|export| export.ty) else {
         return Ok(());
     };
-    get.typecheck::<(&str,), (Result<Outputs, GetError>,)>(&pre.instance_type())
+    found
+        .typecheck::<Parameters, Results>(&pre.instance_type())
         .map_err(LoadError::OtherContract)
 }
 

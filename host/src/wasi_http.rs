@@ -4,9 +4,11 @@
 //! thread to thread; and it keeps the options of every request until the instance is dropped. Here the pool
 //! drives the connections, a request runs in the task of its call, and options are gone with their request.
 
+use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 use http::uri::Scheme;
 use http::{HeaderMap, Method, Uri};
+use http_body_util::BodyExt;
 use wasmtime::component::{Linker, Resource, ResourceType};
 use wasmtime_wasi::p2::subscribe;
 use wasmtime_wasi_http::p2::bindings::LinkOptions;
@@ -17,10 +19,12 @@ use wasmtime_wasi_http::p2::body::HostIncomingBody;
 use wasmtime_wasi_http::p2::types::{
     HostFutureIncomingResponse, HostIncomingResponse, HostOutgoingRequest,
 };
-use wasmtime_wasi_http::{FieldMap, RequestOptions, WasiHttp, WasiHttpView};
+use wasmtime_wasi_http::{Error, FieldMap, RequestOptions, WasiHttp, WasiHttpView};
 
-use crate::outgoing::{FutureResponse, TakenResponse};
+use crate::http::{SendError, Timeouts};
+use crate::outgoing::{FutureResponse, ResponseFuture, TakenResponse};
 use crate::sandbox::{MAX_FIELDS_SIZE, Sandbox};
+use crate::send::{NotAnswered, Sender};
 
 /// Adds `wasi:http` to a linker.
 pub(crate) fn add_to_linker(linker: &mut Linker<Sandbox>) -> wasmtime::Result<()> {
@@ -96,10 +100,64 @@ fn handle(
         Ok(request) => request,
         Err(error) => return Ok(Err(error)),
     };
-    let response = sandbox.sender.send(request, options);
+    let response = send(&sandbox.sender, request, options.unwrap_or_default());
     match sandbox.requests.begin(response) {
         Some(response) => Ok(Ok(sandbox.table.push(response)?)),
         None => Ok(Err(ErrorCode::ConnectionLimitReached)),
+    }
+}
+
+/// Sends a request, if it may leave.
+fn send(sender: &Sender, request: http::Request<()>, options: RequestOptions) -> ResponseFuture {
+    let timeouts = Timeouts {
+        connect: Timeouts::limited(options.connect_timeout),
+        first_byte: Timeouts::limited(options.first_byte_timeout),
+        between_bytes: Timeouts::limited(options.between_bytes_timeout),
+    };
+    match sender.permit(request.map(|()| Bytes::new()), timeouts) {
+        Err(error) => Box::pin(async { Err(wasi_error(error)) }),
+        Ok(permitted) => Box::pin(async {
+            let response = permitted.send().await.map_err(wasi_error)?;
+            let failed = |error| wasi_error(NotAnswered::Failed(error));
+            Ok(response.map(|body| body.map_err(failed).boxed_unsync()))
+        }),
+    }
+}
+
+/// The `wasi:http` error code of why there is no response.
+fn wasi_error(error: NotAnswered) -> Error {
+    let error = match error {
+        NotAnswered::Denied => return Error::HttpRequestDenied,
+        // Permanent to the block, so that it does not ask again; the host reports the error itself.
+        NotAnswered::NoAccess => return Error::ConfigurationError,
+        NotAnswered::Failed(error) => error,
+    };
+    match error {
+        SendError::UriInvalid => Error::HttpRequestUriInvalid,
+        SendError::ProxyInvalid(_) => Error::ConfigurationError,
+        SendError::Proxy { fault, .. } => wasi_error(NotAnswered::Failed(*fault)),
+        SendError::DnsTimeout => Error::DnsTimeout,
+        SendError::Dns(rcode) => Error::DnsError {
+            rcode: Some(rcode),
+            info_code: None,
+        },
+        SendError::DestinationUnavailable(_) => Error::DestinationUnavailable,
+        SendError::ConnectionRefused => Error::ConnectionRefused,
+        SendError::ConnectionTimeout => Error::ConnectionTimeout,
+        SendError::ReadTimeout => Error::ConnectionReadTimeout,
+        SendError::ConnectionTerminated => Error::ConnectionTerminated,
+        SendError::ResponseIncomplete => Error::HttpResponseIncomplete,
+        SendError::ProtocolError(_) => Error::HttpProtocolError,
+        SendError::Certificate(_) => Error::TlsCertificateError,
+        SendError::TlsAlert { id, name } => Error::TlsAlertReceived {
+            alert_id: Some(id),
+            alert_message: Some(name),
+        },
+        SendError::TlsProtocol(_) => Error::TlsProtocolError,
+        SendError::HeaderTooLarge => Error::HttpResponseHeaderSectionSize(None),
+        SendError::ConnectionLimit(_) => Error::ConnectionLimitReached,
+        SendError::Denied(_) => Error::HttpRequestDenied,
+        SendError::Internal(_) => Error::InternalError(None),
     }
 }
 
