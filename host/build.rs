@@ -8,6 +8,7 @@ use std::process::{Command, exit};
 /// A component of the block: its world is that of its target.
 struct World {
     target: &'static str,
+    profile: &'static str,
     /// Names one that is already built, by its absolute path.
     built: &'static str,
     /// Where `src/block.rs` finds it.
@@ -17,11 +18,13 @@ struct World {
 const WORLDS: [World; 2] = [
     World {
         target: "wasm32-wasip2",
+        profile: "block",
         built: "OPERATIONS_GET_COMPONENT",
         wasm: "OPERATIONS_GET_WASM",
     },
     World {
         target: "wasm32-unknown-unknown",
+        profile: "sans-io",
         built: "OPERATIONS_GET_SANS_IO_COMPONENT",
         wasm: "OPERATIONS_GET_SANS_IO_WASM",
     },
@@ -33,7 +36,7 @@ fn main() {
         println!("cargo::rerun-if-env-changed={built}");
         let component = match env::var(built) {
             Ok(path) if !path.is_empty() => already_built(built, PathBuf::from(path)),
-            _ => build(world.target),
+            _ => build(&world),
         };
         println!("cargo::rustc-env={}={}", world.wasm, component.display());
     }
@@ -50,7 +53,11 @@ fn already_built(variable: &str, component: PathBuf) -> PathBuf {
     component
 }
 
-fn build(target: &str) -> PathBuf {
+fn build(
+    World {
+        target, profile, ..
+    }: &World,
+) -> PathBuf {
     let root = Path::new(&variable("CARGO_MANIFEST_DIR")).join("..");
     for input in [
         "src",
@@ -69,7 +76,7 @@ fn build(target: &str) -> PathBuf {
     build
         .current_dir(&root)
         .args(["build", "--quiet", "--package", "operations-get", "--lib"])
-        .args(["--target", target, "--profile", "block", "--target-dir"])
+        .args(["--target", target, "--profile", profile, "--target-dir"])
         .arg(&target_dir);
     // Flags, coverage and clippy of the host's own build are not meant for the component's.
     for (name, _) in env::vars_os() {
@@ -103,7 +110,10 @@ fn build(target: &str) -> PathBuf {
         )),
     }
 
-    target_dir.join(target).join("block/operations_get.wasm")
+    target_dir
+        .join(target)
+        .join(profile)
+        .join("operations_get.wasm")
 }
 
 /// Says what to do where Rust's target for the component is missing. rustup installs it by `rust-toolchain.toml`, unless

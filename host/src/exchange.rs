@@ -21,6 +21,7 @@ use crate::instance_pool::Instance;
 use crate::loaded_block::LoadedBlock;
 use crate::metrics::InstanceKind;
 use crate::policy::Policy;
+use crate::returned;
 use crate::sans_io::{
     Attempt, ExchangeCall, ExchangeRequest, Fault, FaultKind, Header, Method, Next, Response,
     SansIo, SansIoInstance, Setting,
@@ -47,6 +48,8 @@ struct Exchange<'a> {
     input: Arc<ExchangeCall>,
     /// The most memory that an instance of it had.
     memory: usize,
+    /// Whether it has had an instance. The first one counts.
+    has_begun: bool,
 }
 
 impl LoadedBlock {
@@ -64,6 +67,7 @@ impl LoadedBlock {
             value: value.clone(),
         });
         let mut exchange = Exchange {
+            has_begun: false,
             block: self,
             sans_io,
             call,
@@ -89,6 +93,7 @@ impl LoadedBlock {
     ) -> Result<(), CallError> {
         let made = timeout_at(end, self.instance_of(sans_io)).await;
         let instance = made.unwrap_or(Err(CallError::Overran))?;
+        self.runtime.metrics.instance(InstanceKind::Fresh);
         if matches!(self.runtime.config.instances, Instances::Reused { .. }) {
             let instance = Instance::SansIo(instance);
             self.pool.put(self.id, &call.settings, instance);
@@ -104,9 +109,7 @@ impl LoadedBlock {
             Instances::Reused { calls } => calls.get().saturating_mul(2),
         };
         let instance = sans_io.instantiate(config.memory_limit, calls).await;
-        let instance = instance.map_err(CallError::Aborted)?;
-        self.runtime.metrics.instance(InstanceKind::Fresh);
-        Ok(instance)
+        instance.map_err(CallError::Aborted)
     }
 }
 
@@ -114,11 +117,15 @@ impl Exchange<'_> {
     async fn run(&mut self, sender: &Sender) -> Result<Result<Outputs, GetError>, CallError> {
         let began = Instant::now();
         let input = self.input.clone();
-        let started = self.compute(async |instance: &mut SansIoInstance| {
+        let start = async |instance: &mut SansIoInstance| {
             instance
                 .start
                 .call_async(&mut instance.store, (input,))
                 .await
+        };
+        let started = self.compute(start, |(started,)| match started {
+            Ok(_) => Ok(()),
+            Err(error) => returned::check_error(error),
         });
         let request = match started.await? {
             (Ok(request),) => request,
@@ -136,12 +143,17 @@ impl Exchange<'_> {
                 random: RandomState::new().build_hasher().finish() as u32,
             };
             let input = self.input.clone();
-            let finished = self.compute(async |instance: &mut SansIoInstance| {
+            let finish = async |instance: &mut SansIoInstance| {
                 let arguments = (input, attempt, answer);
                 instance
                     .finish
                     .call_async(&mut instance.store, arguments)
                     .await
+            };
+            let finished = self.compute(finish, |(next,)| match next {
+                Next::Done(outputs) => returned::check_outputs(outputs),
+                Next::Failed(error) => returned::check_error(error),
+                Next::Again(_) => Ok(()),
             });
             match finished.await?.0 {
                 Next::Done(outputs) => return Ok(Ok(outputs)),
@@ -151,22 +163,35 @@ impl Exchange<'_> {
         }
     }
 
-    /// Computes in an instance, which is held for no longer than that.
+    fn begin(&mut self, kind: InstanceKind) {
+        if !std::mem::replace(&mut self.has_begun, true) {
+            self.block.runtime.metrics.instance(kind);
+        }
+    }
+
+    /// Computes in an instance, which is held for no longer than that, and not used again if what it computed breaks
+    /// the contract.
     async fn compute<T>(
         &mut self,
         compute: impl AsyncFnOnce(&mut SansIoInstance) -> wasmtime::Result<T>,
+        check: impl FnOnce(&T) -> Result<(), String>,
     ) -> Result<T, CallError> {
         let block = self.block;
         let mut instance = match block.pool.take(block.id, &self.call.settings) {
             Some(Instance::SansIo(instance)) => {
-                block.runtime.metrics.instance(InstanceKind::Reused);
+                self.begin(InstanceKind::Reused);
                 instance
             }
-            _ => block.instance_of(self.sans_io).await?,
+            _ => {
+                let instance = block.instance_of(self.sans_io).await?;
+                self.begin(InstanceKind::Fresh);
+                instance
+            }
         };
         instance.calls_left -= 1;
         instance.store.set_epoch_deadline(1);
         let computed = compute(&mut instance).await.map_err(CallError::Aborted)?;
+        check(&computed).map_err(|problem| CallError::InvalidResult { problem })?;
         let memory = instance.store.data().used();
         self.memory = self.memory.max(memory);
         if instance.calls_left > 0 && memory <= MAX_REUSED_MEMORY {

@@ -178,10 +178,8 @@ impl LoadedBlock {
             Program::Wasi(pre) => self.run_wasi(pre, call, end).await,
             Program::SansIo(sans_io) => self.exchange(sans_io, call, end).await,
         };
-        let result = result.and_then(|result| {
-            returned::check(&result).map_err(|problem| CallError::InvalidResult { problem })?;
-            result.map_err(|error| self.failed(error, &mut record))
-        });
+        let result =
+            result.and_then(|result| result.map_err(|error| self.failed(error, &mut record)));
         (result, record)
     }
 
@@ -207,15 +205,22 @@ impl LoadedBlock {
         let result = match ended {
             Err(_) => Err(CallError::Overran),
             Ok(Err(trap)) => Err(CallError::Aborted(trap)),
-            Ok(Ok(result)) => {
-                // Nobody would go on with a request that still runs, and it may hold up those of others.
-                let is_small = record.memory <= MAX_REUSED_MEMORY;
-                if instance.calls_left > 0 && is_small && !is_late(&result) && requests.are_over() {
-                    let instance = Instance::Wasi(instance);
-                    self.pool.put(self.id, &call.settings, instance);
+            Ok(Ok(result)) => match returned::check(&result) {
+                Err(problem) => Err(CallError::InvalidResult { problem }),
+                Ok(()) => {
+                    // Nobody would go on with a request that still runs, and it may hold up those of others.
+                    let is_small = record.memory <= MAX_REUSED_MEMORY;
+                    if instance.calls_left > 0
+                        && is_small
+                        && !is_late(&result)
+                        && requests.are_over()
+                    {
+                        let instance = Instance::Wasi(instance);
+                        self.pool.put(self.id, &call.settings, instance);
+                    }
+                    Ok(result)
                 }
-                Ok(result)
-            }
+            },
         };
         (result, record)
     }

@@ -13,12 +13,20 @@ use crate::bindings::{Failure, GetError, Member, Outputs};
 pub(crate) fn check(result: &Result<Outputs, GetError>) -> Result<(), String> {
     match result {
         Ok(outputs) => check_outputs(outputs),
-        Err(GetError::Permanent(failure) | GetError::Transient(failure)) => check_failure(failure),
-        Err(GetError::ExecutionFailed) => Ok(()),
+        Err(error) => check_error(error),
     }
 }
 
-fn check_outputs(outputs: &Outputs) -> Result<(), String> {
+/// The same of a failure.
+pub(crate) fn check_error(error: &GetError) -> Result<(), String> {
+    match error {
+        GetError::Permanent(failure) | GetError::Transient(failure) => check_failure(failure),
+        GetError::ExecutionFailed => Ok(()),
+    }
+}
+
+/// The same of outputs.
+pub(crate) fn check_outputs(outputs: &Outputs) -> Result<(), String> {
     is_json("error", &outputs.error)?;
     is_json("error-details", &outputs.error_details)?;
     for members in &outputs.error_details_custom_key_value {

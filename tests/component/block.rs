@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use operations_host::{
-    Block, Call, CallError, Failure, Host, LoadedBlock, Manifest, Outputs, Reason,
+    Block, Call, CallError, Failure, Host, LoadedBlock, Manifest, Outputs, Reason, failure_json,
 };
 use testing::server::Server;
 
@@ -17,6 +17,11 @@ static HOST: LazyLock<Host> = LazyLock::new(|| Host::new().expect("this machine 
 
 static GET: LazyLock<LoadedBlock> = LazyLock::new(|| load(Manifest::builtin()));
 
+static SANS_IO: LazyLock<LoadedBlock> = LazyLock::new(|| {
+    HOST.load(&Block::sans_io())
+        .expect("the block without imports fits its host")
+});
+
 /// The block under a manifest of a test's own. It is compiled again.
 pub fn load(manifest: Manifest) -> LoadedBlock {
     let component = Block::builtin().component().to_vec();
@@ -26,11 +31,33 @@ pub fn load(manifest: Manifest) -> LoadedBlock {
 
 /// One call, under the settings that are given and no others.
 pub async fn call(name: &str, settings: &[(&str, &str)]) -> Result<Outputs, CallError> {
+    GET.call(&with(name, settings)).await
+}
+
+fn with(name: &str, settings: &[(&str, &str)]) -> Call {
     let mut call = Call::new(name);
     for (variable, value) in settings {
         call = call.setting(*variable, *value);
     }
-    GET.call(&call).await
+    call
+}
+
+/// One call of each world that a server answers: what both say.
+pub async fn ask_both(
+    server: &Server,
+    name: &str,
+    settings: &[(&str, &str)],
+) -> Result<Outputs, CallError> {
+    let result = ask(server, name, settings).await;
+    let endpoint = server.endpoint();
+    let call = with(name, settings).setting("OPERATIONS_ENDPOINT", endpoint);
+    let other = SANS_IO.call(&call).await;
+    match (&result, &other) {
+        (Ok(outputs), Ok(other)) => assert_eq!(outputs, other),
+        (Err(error), Err(other)) => assert_eq!(failure_json(error), failure_json(other)),
+        _ => panic!("the worlds differ: {result:?} and {other:?}"),
+    }
+    result
 }
 
 /// One call that a server answers.

@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 use testing::answer::{json, reply};
 use testing::server::Server;
 
-use crate::block::{NAME, ask, failed};
+use crate::block::{NAME, ask_both as ask, failed};
 
 #[derive(Deserialize)]
 struct Entry {

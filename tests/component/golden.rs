@@ -16,12 +16,15 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
+use base64::Engine as _;
 use operations_host::{CallError, Manifest, Outputs, compact, failure_json, outputs_json};
 use serde::Deserialize;
-use testing::answer::{Answer, json};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use testing::answer::{Answer, json as json_answer};
 use testing::server::Server;
 
-use crate::block::{NAME, ask};
+use crate::block::{NAME, ask_both};
 
 /// `input.json`.
 #[derive(Deserialize)]
@@ -95,7 +98,7 @@ impl Case {
             .iter()
             .map(|(variable, value)| (variable.as_str(), value.as_str()))
             .collect();
-        ask(server, &self.name, &settings).await
+        ask_both(server, &self.name, &settings).await
     }
 
     /// Compares with `expected.json`, and says what differs.
@@ -123,7 +126,7 @@ async fn every_operation_case_gives_the_outputs_it_expects() {
     let cases = Case::all("operations", "answer.json");
     for case in &cases {
         let answer = String::from_utf8(case.read("answer.json")).unwrap();
-        let server = Server::always(json(200, answer.clone())).await;
+        let server = Server::always(json_answer(200, answer.clone())).await;
         match case.ask(&server).await {
             Ok(outputs) => {
                 differences.extend(case.compare(&outputs_json(&manifest, &outputs)));
@@ -179,6 +182,119 @@ async fn every_failure_case_gives_the_failure_it_expects() {
         }
     }
     assert_no_differences(&cases, differences);
+}
+
+/// The same cases through the functions that take and give text: the answer is handed to `finish` as an engine would.
+#[test]
+fn the_functions_of_text_say_the_same() {
+    let finish = |case: &Case, response: Value| -> Value {
+        let mut settings = case.settings.clone();
+        let once = "OPERATIONS_MAX_ATTEMPTS".to_owned();
+        settings.entry(once).or_insert_with(|| "1".to_owned());
+        settings.insert(
+            "OPERATIONS_ENDPOINT".to_owned(),
+            "https://h.example/v1".to_owned(),
+        );
+        let attempt = json!({
+            "call": {"name": case.name, "settings": settings},
+            "attempt": {"number": settings["OPERATIONS_MAX_ATTEMPTS"].parse::<u32>().unwrap(), "elapsedMs": 0, "random": 0},
+            "response": response,
+        });
+        serde_json::from_str(&operations_get::text::finish(&attempt.to_string())).unwrap()
+    };
+    for case in Case::all("operations", "answer.json") {
+        let body = String::from_utf8(case.read("answer.json")).unwrap();
+        let said = finish(&case, json!({"status": 200, "body": body}));
+        let expected: BTreeMap<String, Box<RawValue>> =
+            serde_json::from_slice(&case.read("expected.json")).unwrap();
+        let expected: BTreeMap<&String, Value> = expected
+            .iter()
+            .map(|(variable, value)| (variable, as_text(variable, value.get())))
+            .collect();
+        let said = said["done"].as_object().unwrap().iter();
+        let said: BTreeMap<&String, Value> = said
+            .map(|(variable, value)| (variable, compacted(variable, value)))
+            .collect();
+        assert_eq!(json!(said), json!(expected), "{}", case.folder.display());
+    }
+    for case in Case::all("failures", "answer.http") {
+        let sent = http(&case.read("answer.http"));
+        let head_ends = sent
+            .windows(4)
+            .position(|window| window == b"\r\n\r\n")
+            .unwrap();
+        let head = std::str::from_utf8(&sent[..head_ends]).unwrap();
+        let mut lines = head.lines();
+        let status = lines.next().unwrap().split(' ').nth(1).unwrap();
+        let mut headers = BTreeMap::new();
+        for (name, value) in lines.filter_map(|line| line.split_once(':')) {
+            let values: &mut String = headers.entry(name.to_ascii_lowercase()).or_default();
+            if !values.is_empty() {
+                values.push_str(", ");
+            }
+            values.push_str(value.trim());
+        }
+        let body = &sent[head_ends + 4..];
+        let base64 = base64::engine::general_purpose::STANDARD.encode(body);
+        let response = json!({"status": status.parse::<u16>().unwrap(), "headers": headers, "bodyBase64": base64});
+        let said = finish(&case, response)["failed"].take();
+        let expected: Value = serde_json::from_slice(&case.read("expected.json")).unwrap();
+        let message = expected["message"].as_str().unwrap();
+        let message = message
+            .replace("{endpoint}", "https://h.example/v1")
+            .replace("{authority}", "h.example")
+            .replace(" The host says: no credential was sent.", "");
+        // The name of a case is that of its status alone: a few only exist on the wire.
+        assert_eq!(said["message"], message, "{}", case.folder.display());
+        for field in ["case", "reason", "httpStatus", "retryAfterMs"] {
+            assert_eq!(said[field], expected[field], "{}", case.folder.display());
+        }
+    }
+}
+
+/// A value of the outputs as the functions of text have it: JSON is text.
+fn as_text(variable: &str, value: &str) -> Value {
+    let text = |value: &RawValue| json!(compact(value.get()));
+    match variable {
+        _ if value == "null" => Value::Null,
+        "error" | "metadata" | "response" => json!(compact(value)),
+        "error.details[]" => {
+            let details: Vec<&RawValue> = serde_json::from_str(value).unwrap();
+            details.into_iter().map(text).collect()
+        }
+        "error.details[].customKey.value" => {
+            let details: Vec<&RawValue> = serde_json::from_str(value).unwrap();
+            let members = details.into_iter().map(|object| members(object.get()));
+            members.collect()
+        }
+        "metadata.customKey.value" | "response.customKey.value" => members(value),
+        _ => serde_json::from_str(value).unwrap(),
+    }
+}
+
+/// The same without white space between the tokens of what is JSON.
+fn compacted(variable: &str, value: &Value) -> Value {
+    match (variable, value) {
+        ("name" | "error.message", value) => value.clone(),
+        (_, Value::String(text)) => json!(compact(text)),
+        (_, Value::Array(values)) => values
+            .iter()
+            .map(|value| compacted(variable, value))
+            .collect(),
+        (_, Value::Object(member)) => json!({
+            "key": member["key"],
+            "value": compact(member["value"].as_str().unwrap()),
+        }),
+        (_, value) => value.clone(),
+    }
+}
+
+fn members(object: &str) -> Value {
+    let members = operations_get::json::members(object).unwrap();
+    let members = members.iter();
+    members
+        .map(|member| json!({"key": member.key, "value": compact(member.value)}))
+        .collect()
 }
 
 /// An `answer.http` as it goes over the wire.

@@ -1,5 +1,6 @@
 //! The manifest and `wit/` against the WIT inside the built component.
 
+use operations_get::fault::FaultKind;
 use operations_host::Block;
 use wit_component::DecodedWasm;
 use wit_parser::{
@@ -45,6 +46,14 @@ impl Wit {
             resolve,
             operations,
         }
+    }
+
+    /// The interface of the world without imports.
+    fn of_the_exchange() -> Wit {
+        let mut wit = Wit::of_the_repository();
+        let package = wit.interface().package.unwrap();
+        wit.operations = wit.resolve.packages[package].interfaces["exchange"];
+        wit
     }
 
     fn interface(&self) -> &Interface {
@@ -149,6 +158,48 @@ fn the_component_imports_nothing_but_wasi() {
         );
         assert!(!import.starts_with("wasi:filesystem"), "{import}");
         assert!(!import.starts_with("wasi:sockets"), "{import}");
+    }
+}
+
+#[test]
+fn the_component_without_imports_has_none_and_exports_its_two_interfaces() {
+    let component = Block::sans_io();
+    let DecodedWasm::Component(resolve, world) =
+        wit_component::decode(component.component()).unwrap()
+    else {
+        panic!("the block is a component");
+    };
+    let world = &resolve.worlds[world];
+    assert!(world.imports.is_empty(), "{:?}", world.imports);
+    let exports = world.exports.keys().map(|key| resolve.name_world_key(key));
+    assert_eq!(
+        exports.collect::<Vec<_>>(),
+        [
+            "blocks:google-longrunning/exchange@1.0.0",
+            "blocks:google-longrunning/exchange-text@1.0.0",
+        ]
+    );
+}
+
+#[test]
+fn both_worlds_have_the_same_outputs_and_failures() {
+    let (operations, exchange) = (Wit::of_the_repository(), Wit::of_the_exchange());
+    for record in ["member", "outputs", "failure", "service-error"] {
+        assert_eq!(
+            operations.fields(record),
+            exchange.fields(record),
+            "{record}"
+        );
+    }
+    for cases in ["get-error", "reason"] {
+        assert_eq!(operations.cases(cases), exchange.cases(cases), "{cases}");
+    }
+}
+
+#[test]
+fn every_kind_of_fault_is_known_by_its_name() {
+    for (kind, _) in Wit::of_the_exchange().cases("fault-kind") {
+        assert!(FaultKind::named(&kind).is_some(), "{kind}");
     }
 }
 

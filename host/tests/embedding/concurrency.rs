@@ -189,7 +189,7 @@ async fn blocks_of_one_host_share_its_places_and_outlive_it() {
     let gate = Arc::new(Semaphore::new(0));
     let server = Server::gated(&gate).await;
     let (host, get) = load_for(1);
-    let other = Arc::new(host.load(&operations_host::Block::builtin()).unwrap());
+    let other = Arc::new(host.load(&crate::block()).unwrap());
     let first = start(&get, call(&server));
     server.until(|seen| seen.in_flight == 1).await;
     let second = start(&other, call(&server));

@@ -107,17 +107,17 @@ fn bodies() -> Vec<Body> {
         (
             "a key twice",
             bytes(r#"{"done":true,"metadata":{"a":1,"a":2}}"#),
-            unfit("its metadata has the key \"a\" twice"),
+            unfit("its metadata has a key twice: its member 2"),
         ),
         (
             "a key twice, once escaped",
             bytes(r#"{"done":true,"response":{"a":1,"\u0061":2}}"#),
-            unfit("its response has the key \"a\" twice"),
+            unfit("its response has a key twice: its member 2"),
         ),
         (
             "a key twice, in a detail",
             bytes(r#"{"done":true,"error":{"details":[{"a":1,"a":2}]}}"#),
-            unfit("has the key \"a\" twice"),
+            unfit("has a key twice: its member 2"),
         ),
         (
             "done twice",
@@ -220,7 +220,7 @@ fn bodies() -> Vec<Body> {
         (
             "ESC in a key given twice",
             bytes(r#"{"metadata":{"\u001b[31m\n":1,"\u001b[31m\n":1}}"#),
-            unfit("has the key \" [31m \" twice"),
+            unfit("has a key twice: its member 2"),
         ),
         (
             "DEL and NEL in a string",

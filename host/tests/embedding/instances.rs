@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use operations_host::{
-    CallError, Host, HostConfig, Instances, LoadError, LoadedBlock, MAX_REUSED_MEMORY, Reason,
+    Block, CallError, Host, HostConfig, Instances, LoadError, LoadedBlock, MAX_REUSED_MEMORY,
+    Reason,
 };
 use tokio::sync::Semaphore;
 
@@ -20,6 +21,15 @@ fn reusing(calls: u32) -> (Host, LoadedBlock) {
         instances: reused(calls),
         ..config()
     })
+}
+
+/// How many instances were new and how many had served others, after three calls of which the second did not end by
+/// itself: without imports, an instance is held only while it computes, and there was nothing to drop.
+fn after_an_unfinished_call() -> (u64, u64) {
+    match crate::block().component() == Block::sans_io().component() {
+        true => (1, 2),
+        false => (2, 1),
+    }
 }
 
 /// An operation with a response of so many bytes.
@@ -105,7 +115,7 @@ async fn an_instance_is_dropped_after_a_call_that_ended_at_its_deadline() {
     server.until(|seen| seen.in_flight == 0).await;
     gate.add_permits(1);
     assert!(get.call(&late()).await.unwrap().done);
-    assert_eq!(instances_got(&host), (2, 1));
+    assert_eq!(instances_got(&host), after_an_unfinished_call());
 }
 
 #[tokio::test]
@@ -127,7 +137,7 @@ async fn an_instance_is_dropped_after_a_cancelled_call() {
     server.until(|seen| seen.in_flight == 0).await;
     gate.add_permits(1);
     assert!(get.call(&call(&server)).await.unwrap().done);
-    assert_eq!(instances_got(&host), (2, 1));
+    assert_eq!(instances_got(&host), after_an_unfinished_call());
 }
 
 #[tokio::test]

@@ -60,8 +60,17 @@ fn config() -> HostConfig {
 
 fn load(config: HostConfig) -> (Host, LoadedBlock) {
     let host = Host::with(config).unwrap();
-    let get = host.load(&Block::builtin()).unwrap();
+    let get = host.load(&block()).unwrap();
     (host, get)
+}
+
+/// The block of the world that `OPERATIONS_WORLD` names: both keep the same promises.
+fn block() -> Block {
+    match std::env::var("OPERATIONS_WORLD").as_deref() {
+        Ok("sans-io") => Block::sans_io(),
+        Ok("block") | Err(_) => Block::builtin(),
+        Ok(other) => panic!("OPERATIONS_WORLD is block or sans-io, and not {other}"),
+    }
 }
 
 /// A host for so many calls at a time.

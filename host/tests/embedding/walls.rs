@@ -210,7 +210,7 @@ async fn a_block_that_loops_is_ended_while_other_calls_go_on() {
     let server = Server::always(DONE).await;
     let host = Host::with(config()).unwrap();
     let loops = Arc::new(host.load(&crafted::block(crafted::LOOPS)).unwrap());
-    let get = host.load(&Block::builtin()).unwrap();
+    let get = host.load(&crate::block()).unwrap();
     let since = Instant::now();
     // All on one thread: the loop has to yield, at each tick of the host's clock.
     let looping = tokio::spawn({
@@ -278,7 +278,7 @@ async fn a_block_that_traps_or_gives_up_ends_only_its_own_call() {
         ..config()
     })
     .unwrap();
-    let get = host.load(&Block::builtin()).unwrap();
+    let get = host.load(&crate::block()).unwrap();
     let traps = host.load(&crafted::block(crafted::TRAPS)).unwrap();
     let gives_up = host.load(&crafted::block(crafted::GIVES_UP)).unwrap();
     for _ in 0..2 {
@@ -432,7 +432,7 @@ async fn a_component_that_holds_64_responses_does_not_hold_up_other_calls() {
     );
     let data = format!("(data (i32.const 4096) \"{authority}\")");
     let holds = host.load(&crafted::sending(&get, &data)).unwrap();
-    let get = host.load(&Block::builtin()).unwrap();
+    let get = host.load(&crate::block()).unwrap();
     let to_server = call(&server);
     let holding = async {
         let held = holds.call(&to_server).await;
