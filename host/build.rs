@@ -63,6 +63,7 @@ fn build(
         "src",
         "wit",
         "catalog",
+        "json",
         "build.rs",
         "Cargo.toml",
         "Cargo.lock",

@@ -62,6 +62,32 @@ impl Answer {
         }
     }
 
+    /// The body, if it is that of an operation: of a 200, whole and as it was sent.
+    ///
+    /// # Errors
+    ///
+    /// The answer itself, which is a [`failure`].
+    pub fn operation(mut self) -> Result<Vec<u8>, Answer> {
+        if self.status != 200 || !self.is_readable() {
+            return Err(self);
+        }
+        match self.body() {
+            Ok(body) => Ok(body),
+            Err(fault) => {
+                self.body = Err(fault);
+                Err(self)
+            }
+        }
+    }
+
+    /// Whether the body has no coding.
+    fn is_readable(&self) -> bool {
+        let encoding = self.content_encoding.as_deref().unwrap_or("identity");
+        encoding
+            .split(',')
+            .all(|coding| coding.trim().eq_ignore_ascii_case("identity"))
+    }
+
     /// The body, as far as the status needs it.
     ///
     /// # Errors
@@ -91,35 +117,26 @@ impl Answer {
     }
 }
 
-/// Reads an answer: the body of a 200, or the failure that any other answer is.
-///
-/// # Errors
-///
-/// A failure by the HTTP status, with what the service said. `timeout` is that of the whole call.
-pub fn read(request: &Request, mut answer: Answer, timeout: Duration) -> Result<Vec<u8>, Failure> {
-    let body = answer
-        .body()
-        .map_err(|fault| fault.failure(request, timeout))?;
-    let encoding = answer.content_encoding.as_deref().unwrap_or("identity");
-    let is_readable = encoding
-        .split(',')
-        .all(|coding| coding.trim().eq_ignore_ascii_case("identity"));
+/// What an answer that is no operation is: by the HTTP status, with what the service said. `timeout` is that of the
+/// whole call.
+pub fn failure(request: &Request, mut answer: Answer, timeout: Duration) -> Failure {
+    let body = match answer.body() {
+        Ok(body) => body,
+        Err(fault) => return fault.failure(request, timeout),
+    };
     if answer.status == 200 {
-        if is_readable {
-            return Ok(body);
-        }
         let message = format!(
             "The answer to {request} has a content encoding that nobody asked for. Check what stands \
              between this host and the service."
         );
-        return Err(Failure {
+        return Failure {
             http_status: Some(200),
             ..Failure::new(Reason::NotAnOperation, message)
-        });
+        };
     }
     // Nothing behind this point has to look for an echo of the credential.
     let body = request.clean(body);
-    let error = if is_readable {
+    let error = if answer.is_readable() {
         service_error::parse(&body, answer.status)
     } else {
         None
@@ -138,13 +155,13 @@ pub fn read(request: &Request, mut answer: Answer, timeout: Duration) -> Result<
     let by_header = by_header.and_then(|text| retry::retry_after_ms(text, answer.date.as_deref()));
     let by_detail = error.as_ref().and_then(ServiceError::retry_delay);
     let by_detail = by_detail.and_then(|delay| retry::duration_ms(&delay));
-    Err(Failure {
+    Failure {
         http_status: Some(answer.status),
         concerns_caller: refusal.is_some(),
         retry_after_ms: by_header.max(by_detail),
         service_error: error,
         ..Failure::new(reason, message)
-    })
+    }
 }
 
 /// The failure for a 200 whose body cannot be read as a `google.longrunning.Operation`.
@@ -238,7 +255,7 @@ mod tests {
 
     /// What the message of an answer says after the request.
     fn said(request: &Request, status: u16, body: &str) -> String {
-        let failure = read(request, answer(status, body), Duration::ZERO).unwrap_err();
+        let failure = super::failure(request, answer(status, body), Duration::ZERO);
         let asked = format!("{request} was answered with ");
         failure.message.strip_prefix(&asked).unwrap().to_owned()
     }

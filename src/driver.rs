@@ -34,10 +34,11 @@ const CHUNK: u64 = 64 * 1024;
 /// The failure of the last attempt.
 pub fn get(name: &str, settings: Settings) -> Result<Outputs, Failure> {
     let exchange = Exchange::start(name, settings)?;
+    let request = exchange.request()?;
     let deadline = Deadline::after(exchange.timeout());
     let mut number = 1;
     loop {
-        let answer = send(exchange.request(), &deadline);
+        let answer = send(request, &deadline);
         let attempt = Attempt {
             number,
             elapsed: exchange.timeout().saturating_sub(deadline.remaining()),

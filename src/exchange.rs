@@ -1,6 +1,7 @@
 //! One call, without the sending: what to send, and what the answer of each attempt means. Pure: whoever sends
 //! may be WASI's HTTP (`driver`) or an engine's own (`wit/sans-io.wit`).
 
+use std::cell::OnceCell;
 use std::time::Duration;
 
 use crate::answer::{self, Answer};
@@ -17,7 +18,8 @@ use crate::settings::Settings;
 pub struct Exchange<'a> {
     name: Name<'a>,
     settings: Settings,
-    request: Request,
+    /// Found when it is needed: a good answer needs none.
+    request: OnceCell<Result<Request, Failure>>,
 }
 
 /// One sending of the request.
@@ -43,25 +45,30 @@ pub enum Next {
 }
 
 impl<'a> Exchange<'a> {
-    /// What to send for the operation `name` under these settings.
+    /// The call for the operation `name` under these settings.
     ///
     /// # Errors
     ///
-    /// `invalid-name` or `unknown-service`: nothing can be sent.
+    /// `invalid-name`.
     pub fn start(name: &'a str, settings: Settings) -> Result<Exchange<'a>, Failure> {
         settings.refuse_credential_in(name)?;
-        let name = Name::parse(name)?;
-        let request = Request::new(&name, &settings)?;
         Ok(Exchange {
-            name,
+            name: Name::parse(name)?,
             settings,
-            request,
+            request: OnceCell::new(),
         })
     }
 
     /// The request, the same for every attempt.
-    pub fn request(&self) -> &Request {
-        &self.request
+    ///
+    /// # Errors
+    ///
+    /// `invalid-name` or `unknown-service`: nothing can be sent.
+    pub fn request(&self) -> Result<&Request, Failure> {
+        let request = self
+            .request
+            .get_or_init(|| Request::new(&self.name, &self.settings));
+        request.as_ref().map_err(Failure::clone)
     }
 
     /// How long the whole call may take, all attempts included.
@@ -99,16 +106,22 @@ impl<'a> Exchange<'a> {
     }
 
     fn outputs(&self, attempt: Attempt, answer: Result<Answer, Fault>) -> Result<Outputs, Failure> {
-        let failure = |fault: Fault| fault.failure(&self.request, self.timeout());
-        let body = answer
-            .map_err(failure)
-            .and_then(|answer| answer::read(&self.request, answer, self.timeout()))?;
-        if attempt.elapsed > self.timeout() {
-            return Err(failure(FaultKind::Timeout.into()));
-        }
+        let timeout = self.timeout();
+        let answer = match answer {
+            Err(fault) => return Err(fault.failure(self.request()?, timeout)),
+            Ok(answer) => answer.operation(),
+        };
+        let body = match answer {
+            Ok(_) if attempt.elapsed > timeout => {
+                let late = Fault::from(FaultKind::Timeout);
+                return Err(late.failure(self.request()?, timeout));
+            }
+            Ok(body) => body,
+            Err(answer) => return Err(answer::failure(self.request()?, answer, timeout)),
+        };
         match Operation::parse(&body) {
             Ok(operation) => Ok(flatten(operation, self.name.relative())),
-            Err(why) => Err(answer::not_an_operation(&self.request, &body, why)),
+            Err(why) => Err(answer::not_an_operation(self.request()?, &body, why)),
         }
     }
 }

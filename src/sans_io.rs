@@ -17,7 +17,7 @@ impl typed::Guest for Block {
     fn start(call: typed::Call) -> Result<typed::Request, GetError> {
         let name = call.name.clone();
         let exchange = Exchange::start(&name, settings(call)?)?;
-        let request = exchange.request();
+        let request = exchange.request()?;
         Ok(typed::Request {
             method: match request.method {
                 Method::Get => typed::Method::Get,

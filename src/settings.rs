@@ -92,7 +92,6 @@ impl Settings {
         sender_adds_credential: bool,
     ) -> Result<Settings, Failure> {
         let variables: Vec<(String, String)> = variables.into_iter().collect();
-        refuse_in_other_settings(&variables)?;
         let is_unknown = |variable: &&str| !VARIABLES.contains(variable);
         let mut names = variables.iter().map(|(variable, _)| variable.as_str());
         match names.find(is_unknown) {

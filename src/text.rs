@@ -10,16 +10,18 @@ use crate::answer::Answer;
 use crate::bindings::{Failure, Member, Outputs, Reason};
 use crate::exchange::{Attempt, Exchange, Next};
 use crate::fault::{Fault, FaultKind};
-use crate::json;
+use crate::json::{self, write_string};
 use crate::limits::{CONNECT_TIMEOUT, MAX_BODY};
+use crate::request::Request;
 use crate::settings::Settings;
 
 /// `exchange-text.start`.
 pub fn start(call: &str) -> String {
     let started = read(call, "start", Call::read).and_then(|call| {
         let exchange = Exchange::start(&call.name, call.settings()?)?;
-        Ok(written("request", |request| {
-            write_request(request, &exchange)
+        let request = exchange.request()?;
+        Ok(written("request", |object| {
+            write_request(object, request, exchange.timeout());
         }))
     });
     started.unwrap_or_else(|failure| written("failed", |failed| write_failure(failed, &failure)))
@@ -303,33 +305,6 @@ fn write_array<T>(text: &mut String, items: &[T], write: impl Fn(&mut String, &T
     text.push(']');
 }
 
-/// A string of JSON (RFC 8259, section 7).
-fn write_string(text: &mut String, value: &str) {
-    text.reserve(value.len() + 2);
-    text.push('"');
-    let mut rest = value;
-    let is_special = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
-    while let Some(at) = rest.bytes().position(is_special) {
-        text.push_str(&rest[..at]);
-        match rest.as_bytes()[at] {
-            b'\n' => text.push_str("\\n"),
-            byte @ (b'"' | b'\\') => {
-                text.push('\\');
-                text.push(char::from(byte));
-            }
-            byte => {
-                const HEX: &[u8; 16] = b"0123456789abcdef";
-                text.push_str("\\u00");
-                text.push(char::from(HEX[usize::from(byte >> 4)]));
-                text.push(char::from(HEX[usize::from(byte & 15)]));
-            }
-        }
-        rest = &rest[at + 1..];
-    }
-    text.push_str(rest);
-    text.push('"');
-}
-
 fn write_member(text: &mut String, member: &Member) {
     let mut object = Object::open(text);
     object.string("key", &*member.key);
@@ -337,8 +312,7 @@ fn write_member(text: &mut String, member: &Member) {
     object.close();
 }
 
-fn write_request(object: &mut Object, exchange: &Exchange) {
-    let request = exchange.request();
+fn write_request(object: &mut Object, request: &Request, timeout: Duration) {
     object.string("method", request.method.name());
     object.string("url", &*request.url());
     object.object("headers", |headers| {
@@ -348,7 +322,7 @@ fn write_request(object: &mut Object, exchange: &Exchange) {
     });
     object.string("body", request.body.as_deref());
     object.number("connectTimeoutMs", CONNECT_TIMEOUT.as_millis() as u32);
-    object.number("timeoutMs", exchange.timeout().as_millis() as u32);
+    object.number("timeoutMs", timeout.as_millis() as u32);
     object.number("maxBodyBytes", MAX_BODY as u32);
 }
 

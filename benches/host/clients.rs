@@ -45,8 +45,8 @@ pub enum Turn<'a> {
 
 impl Client {
     /// The block in this host.
-    pub fn block(instances: Instances, endpoint: &str, ca: Option<&Path>) -> Client {
-        let block = load(instances, 100, 64, ca);
+    pub fn block(block: &Block, instances: Instances, endpoint: &str, ca: Option<&Path>) -> Client {
+        let block = load(block, instances, 100, 64, ca);
         Client::Block(Arc::new(block), call(endpoint))
     }
 
@@ -83,6 +83,7 @@ pub fn reused() -> Instances {
 
 /// The block, in a host of its own.
 pub fn load(
+    block: &Block,
     instances: Instances,
     calls: u32,
     connections: usize,
@@ -100,7 +101,7 @@ pub fn load(
         ..HostConfig::default()
     });
     let host = host.expect("the engine runs here");
-    host.load(&Block::builtin()).expect("the block fits")
+    host.load(block).expect("the block fits")
 }
 
 /// A call for the operation.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use operations_host::Instances;
+use operations_host::{Block, Instances};
 use tokio::task::JoinSet;
 
 use crate::clients::{call, load, reused};
@@ -15,8 +15,12 @@ use crate::clients::{call, load, reused};
 ///
 /// The kernel counts a page of the block's data, which instances share until they write to it, once for
 /// each of them; what is the process's own is without those.
-pub async fn flood(endpoint: &str, calls: u32, ca: Option<&Path>) {
-    let block = Arc::new(load(Instances::Fresh, calls, calls as usize, ca));
+pub async fn flood(world: &str, endpoint: &str, calls: u32, ca: Option<&Path>) {
+    let block = match world {
+        "sans-io" => Block::sans_io(),
+        _ => Block::builtin(),
+    };
+    let block = Arc::new(load(&block, Instances::Fresh, calls, calls as usize, ca));
     let call = call(endpoint);
     let own = Arc::new(AtomicU64::new(0));
     let watched = tokio::spawn(watch(own.clone()));
@@ -53,7 +57,7 @@ async fn watch(largest: Arc<AtomicU64>) {
 
 /// So many instances that wait for a call. Prints the memory of one in kibibytes.
 pub async fn idle(endpoint: &str, instances: u32) {
-    let block = load(reused(), instances, 64, None);
+    let block = load(&Block::builtin(), reused(), instances, 64, None);
     let call = call(endpoint);
     // The first call pays for what all share.
     block.call(&call).await.expect("the operation is there");

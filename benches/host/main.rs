@@ -4,8 +4,8 @@
 //! request the same operation. What is compared takes turns, round after round, so that a busy machine
 //! slows all of it; the ratios are the figures, the absolute times the machine's.
 //! `cargo bench --bench host -- call tls` prints two sections of the table: there are `call`, `flight`,
-//! `tls`, `instance`, `start` and `flood`; `reused` and `fresh` run one alone, for a profiler, and with `-one`
-//! behind it one call after another.
+//! `tls`, `instance`, `start` and `flood`; `reused` and `fresh` run one alone, for a profiler, with `sans-io-`
+//! before it that of the block without imports, and with `-one` behind it one call after another.
 
 mod clients;
 mod flood;
@@ -27,7 +27,8 @@ fn main() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
         ["serve", ca_file] => two_threads().block_on(server::serve(ca_file)),
-        ["flood", endpoint, calls, ca @ ..] => two_threads().block_on(flood::flood(
+        ["flood", world, endpoint, calls, ca @ ..] => two_threads().block_on(flood::flood(
+            world,
             endpoint,
             calls.parse().expect("a number of calls"),
             ca.first().map(Path::new),

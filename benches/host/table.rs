@@ -4,7 +4,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use operations_host::Instances;
+use operations_host::{Block, Instances};
 use tokio::runtime::Runtime;
 
 use crate::clients::{Bare, Client, call, load, reused};
@@ -21,14 +21,19 @@ pub fn print(runtime: &Runtime, sections: &[&str]) {
     let tls = format!("https://{}/v1", server.tls);
     let wanted = |section: &str| sections.is_empty() || sections.contains(&section);
     // One alone, to be looked at by a profiler.
-    for (section, instances, in_flight) in [
-        ("reused", reused(), IN_FLIGHT),
-        ("fresh", Instances::Fresh, IN_FLIGHT),
-        ("reused-one", reused(), 1),
-        ("fresh-one", Instances::Fresh, 1),
+    let (wasi, sans_io) = (Block::builtin(), Block::sans_io());
+    for (section, block, instances, in_flight) in [
+        ("reused", &wasi, reused(), IN_FLIGHT),
+        ("fresh", &wasi, Instances::Fresh, IN_FLIGHT),
+        ("reused-one", &wasi, reused(), 1),
+        ("fresh-one", &wasi, Instances::Fresh, 1),
+        ("sans-io-reused", &sans_io, reused(), IN_FLIGHT),
+        ("sans-io-fresh", &sans_io, Instances::Fresh, IN_FLIGHT),
+        ("sans-io-reused-one", &sans_io, reused(), 1),
+        ("sans-io-fresh-one", &sans_io, Instances::Fresh, 1),
     ] {
         if sections.contains(&section) {
-            let client = Arc::new(Client::block(instances, &plain, None));
+            let client = Arc::new(Client::block(block, instances, &plain, None));
             let rates = runtime.block_on(throughput(&[client], in_flight));
             println!("{section}: {:.0}/s", rates[0]);
             return;
@@ -65,8 +70,10 @@ pub fn print(runtime: &Runtime, sections: &[&str]) {
 fn in_the_clear(server: &Server, endpoint: &str) -> Vec<Arc<Client>> {
     let clients = [
         Client::Hyper(server.plain.clone()),
-        Client::block(reused(), endpoint, None),
-        Client::block(Instances::Fresh, endpoint, None),
+        Client::block(&Block::builtin(), reused(), endpoint, None),
+        Client::block(&Block::builtin(), Instances::Fresh, endpoint, None),
+        Client::block(&Block::sans_io(), reused(), endpoint, None),
+        Client::block(&Block::sans_io(), Instances::Fresh, endpoint, None),
         Client::Wasmtime(Arc::new(Bare::new(endpoint, None))),
     ];
     clients.map(Arc::new).into()
@@ -79,7 +86,19 @@ fn one_at_a_time(runtime: &Runtime, clients: Vec<Arc<Client>>) {
     row("call: hyper, connection kept", &of(0), "1", "");
     row("call: block, reused instance", &of(1), &ratio(1), "<= 1.5");
     row("call: block, fresh instance", &of(2), &ratio(2), "<= 2.5");
-    row("call: block on wasmtime as it comes", &of(3), &ratio(3), "");
+    row(
+        "call: sans-I/O, reused instance",
+        &of(3),
+        &ratio(3),
+        "<= 1.8",
+    );
+    row(
+        "call: sans-I/O, fresh instance",
+        &of(4),
+        &ratio(4),
+        "<= 2.5",
+    );
+    row("call: block on wasmtime as it comes", &of(5), &ratio(5), "");
 }
 
 fn in_flight(runtime: &Runtime, clients: &[Arc<Client>]) {
@@ -89,14 +108,26 @@ fn in_flight(runtime: &Runtime, clients: &[Arc<Client>]) {
     row("64 in flight: hyper", &of(0), "1", "");
     row("64 in flight: block, reused", &of(1), &ratio(1), ">= 0.5");
     row("64 in flight: block, fresh", &of(2), &ratio(2), ">= 0.3");
-    row("64 in flight: wasmtime as it comes", &of(3), &ratio(3), "");
+    row(
+        "64 in flight: sans-I/O, reused",
+        &of(3),
+        &ratio(3),
+        ">= 0.55",
+    );
+    row("64 in flight: sans-I/O, fresh", &of(4), &ratio(4), ">= 0.4");
+    row("64 in flight: wasmtime as it comes", &of(5), &ratio(5), "");
 }
 
 fn over_tls(runtime: &Runtime, server: &Server, endpoint: &str) {
     let clients = [
         Client::Wasmtime(Arc::new(Bare::new(endpoint, Some(&server.ca)))),
-        Client::block(reused(), endpoint, Some(&server.ca)),
-        Client::block(Instances::Fresh, endpoint, Some(&server.ca)),
+        Client::block(&Block::builtin(), reused(), endpoint, Some(&server.ca)),
+        Client::block(
+            &Block::builtin(),
+            Instances::Fresh,
+            endpoint,
+            Some(&server.ca),
+        ),
     ]
     .map(Arc::new);
     let rates = runtime.block_on(throughput(&clients, IN_FLIGHT));
@@ -117,7 +148,7 @@ fn on_a_thread_of<T: Send + 'static>(
 }
 
 fn instantiation(runtime: &Runtime, endpoint: &str) {
-    let block = load(Instances::Fresh, 100, 64, None);
+    let block = load(&Block::builtin(), Instances::Fresh, 100, 64, None);
     let call = call(endpoint);
     let times = on_a_thread_of(runtime, async move {
         let mut times = Vec::new();
@@ -145,7 +176,7 @@ fn start_from_cache() {
             ..operations_host::HostConfig::default()
         });
         let host = host.expect("the engine runs here");
-        let block = host.load(&operations_host::Block::builtin());
+        let block = host.load(&Block::builtin());
         let took = since.elapsed();
         block.expect("the block fits");
         took
@@ -181,9 +212,12 @@ fn flood(server: &Server) {
     let tls = format!("https://{}/slow/v1", server.tls);
     let ca = server.ca.to_str().expect("a path in UTF-8");
     for calls in [1, 10, 100, 1000, FLOOD] {
-        slow_calls("HTTP/1.1", calls, &[&plain, &calls.to_string()]);
+        slow_calls("HTTP/1.1", calls, &["block", &plain, &calls.to_string()]);
     }
-    slow_calls("HTTP/2", FLOOD, &[&tls, &FLOOD.to_string(), ca]);
+    let calls = FLOOD.to_string();
+    slow_calls("HTTP/2", FLOOD, &["block", &tls, &calls, ca]);
+    slow_calls("HTTP/1.1, sans-I/O", FLOOD, &["sans-io", &plain, &calls]);
+    slow_calls("HTTP/2, sans-I/O", FLOOD, &["sans-io", &tls, &calls, ca]);
 }
 
 fn slow_calls(protocol: &str, calls: u32, arguments: &[&str]) {

@@ -77,13 +77,13 @@ impl Case<'_> {
             let mut codings = encoding.split(',').map(str::trim);
             codings.all(|coding| coding.eq_ignore_ascii_case("identity"))
         });
-        let failure = match answer::read(request, answer, Duration::ZERO) {
+        let failure = match answer.operation() {
             Ok(body) => {
                 assert!(self.status == 200 && is_plain);
                 assert_eq!(body, self.body);
                 return;
             }
-            Err(failure) => failure,
+            Err(answer) => answer::failure(request, answer, Duration::ZERO),
         };
         message::check(&failure.message, input);
         assert!(

@@ -492,3 +492,47 @@ fn every_error_answer_is_the_failure_of_the_table_and_its_message_one_line_witho
     });
     held.unwrap_or_else(|error| panic!("{error}"));
 }
+
+/// A token's characters, and names that hold parts of it: of any length, in any place.
+fn guesses() -> impl Strategy<Value = (String, String, String)> {
+    ("[a-z0-9._~+/=-]{20,60}", "[a-z0-9._~+/=-]{20,60}").prop_flat_map(|(one, other)| {
+        let parts = (0..one.len(), 0..one.len());
+        let name = (
+            select(vec!["", "x/", "operations/", "operations/a/b/c/"]),
+            parts,
+            "[a-z]{0,4}",
+        );
+        let (token, another) = (one.clone(), other);
+        name.prop_map(move |(before, (from, to), behind)| {
+            let part = &one[from.min(to)..from.max(to)];
+            (
+                token.clone(),
+                another.clone(),
+                format!("{before}{part}{behind}"),
+            )
+        })
+    })
+}
+
+#[test]
+fn a_message_is_the_same_whatever_the_credential_is() {
+    let runtime = runtime();
+    let nobody = runtime.block_on(testing::server::closed_port());
+    let held = runner(60).run(&guesses(), |(token, another, name)| {
+        let said = |credential: &str| {
+            let (_host, get) = load(HostConfig {
+                access: Access::token(credential.to_owned()).unwrap(),
+                ..config()
+            });
+            let call = Call::new(name.as_str())
+                .setting("OPERATIONS_ENDPOINT", format!("http://{nobody}/{name}"))
+                .setting("OPERATIONS_MAX_ATTEMPTS", "1");
+            let without = Call::new(name.as_str());
+            let quick = without.setting("OPERATIONS_SERVICE", &*name);
+            [call, quick].map(|call| runtime.block_on(get.call(&call)).unwrap_err().to_string())
+        };
+        prop_assert_eq!(said(&token), said(&another));
+        Ok(())
+    });
+    held.unwrap_or_else(|error| panic!("{error}"));
+}

@@ -1,5 +1,8 @@
 //! JSON text taken apart, never rebuilt: every value is a slice of the text that it came in.
 //!
+//! A package of its own, because it looks at each byte of an answer: it is built for speed where the rest of the
+//! component is built for size.
+//!
 //! serde_json checks and skips each value (`IgnoredAny`, without recursion, however deep it is nested)
 //! and says where it ends; what is between the values of one object or array is read here. serde's
 //! own maps would drop a key that is given twice, and its typed values, `RawValue` among them, bring the
@@ -179,6 +182,33 @@ pub fn string(text: &str) -> Result<Cow<'_, str>, Error> {
     }
     decoded.push_str(rest);
     Ok(Cow::Owned(decoded))
+}
+
+/// Writes a string of JSON (RFC 8259, section 7).
+pub fn write_string(text: &mut String, value: &str) {
+    text.reserve(value.len() + 2);
+    text.push('"');
+    let mut rest = value;
+    let is_special = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
+    while let Some(at) = rest.bytes().position(is_special) {
+        text.push_str(&rest[..at]);
+        match rest.as_bytes()[at] {
+            b'\n' => text.push_str("\\n"),
+            byte @ (b'"' | b'\\') => {
+                text.push('\\');
+                text.push(char::from(byte));
+            }
+            byte => {
+                const HEX: &[u8; 16] = b"0123456789abcdef";
+                text.push_str("\\u00");
+                text.push(char::from(HEX[usize::from(byte >> 4)]));
+                text.push(char::from(HEX[usize::from(byte & 15)]));
+            }
+        }
+        rest = &rest[at + 1..];
+    }
+    text.push_str(rest);
+    text.push('"');
 }
 
 /// Whether `text` is one JSON value, of any type.
