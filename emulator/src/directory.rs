@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use serde::Deserialize;
 
+use crate::collection;
+
 /// The operations of a directory by their names, as text.
 pub(crate) fn read(dir: &Path) -> Result<BTreeMap<String, Bytes>, EmulatorError> {
     let mut operations = BTreeMap::new();
@@ -74,10 +76,13 @@ fn recorded_name(body: &[u8]) -> Result<String, String> {
         return Err("not a JSON object".to_owned());
     }
     let Named { name } = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    if name.split('/').any(|segment| segment == "operations") {
-        Ok(name)
-    } else {
-        Err(format!("the name {name:?} has no segment \"operations\""))
+    let has_its_collection = name.split('/').any(|segment| segment == "operations")
+        || collection::without_operations(&name).is_some();
+    match name.contains('/') {
+        _ if has_its_collection => Ok(name),
+        // Some services, such as speech v1, say the id alone.
+        false if !name.is_empty() => Ok(format!("operations/{name}")),
+        _ => Err(format!("the name {name:?} has no segment \"operations\"")),
     }
 }
 
@@ -97,7 +102,7 @@ pub enum EmulatorError {
         /// The directory.
         dir: PathBuf,
     },
-    /// A file is not a JSON object with a string `name` that has an `operations` segment.
+    /// A file is not a JSON object with a string `name` that is one of an operation.
     NotAnOperation {
         /// The file.
         file: PathBuf,

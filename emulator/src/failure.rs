@@ -11,7 +11,7 @@ use crate::response;
 
 /// The statuses that an `operations/error-STATUS` asks for, each with the `google.rpc.Code` that maps to it (see the
 /// HTTP mapping in google/rpc/code.proto).
-const CODES: [(StatusCode, &str); 10] = [
+const CODES: [(StatusCode, &str); 11] = [
     (StatusCode::BAD_REQUEST, "INVALID_ARGUMENT"),
     (StatusCode::UNAUTHORIZED, "UNAUTHENTICATED"),
     (StatusCode::FORBIDDEN, "PERMISSION_DENIED"),
@@ -20,6 +20,7 @@ const CODES: [(StatusCode, &str); 10] = [
     (StatusCode::TOO_MANY_REQUESTS, "RESOURCE_EXHAUSTED"),
     (StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL"),
     (StatusCode::NOT_IMPLEMENTED, "UNIMPLEMENTED"),
+    (StatusCode::BAD_GATEWAY, "UNAVAILABLE"),
     (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE"),
     (StatusCode::GATEWAY_TIMEOUT, "DEADLINE_EXCEEDED"),
 ];
@@ -91,7 +92,7 @@ pub(crate) fn bad_escape(path: &str) -> Response<Full<Bytes>> {
     )
 }
 
-/// 405 for any method but GET, which is the one that `operations.get` is mapped to.
+/// 405 for any method but GET, which is the one that `operations.get` is mapped to nearly everywhere.
 pub(crate) fn method_not_allowed(method: &str) -> Response<Full<Bytes>> {
     // No google.rpc.Code maps to 405. UNIMPLEMENTED is the one for an operation that the service does not support.
     let mut response = error(
@@ -105,6 +106,39 @@ pub(crate) fn method_not_allowed(method: &str) -> Response<Full<Bytes>> {
         .headers_mut()
         .insert(ALLOW, HeaderValue::from_static("GET"));
     response
+}
+
+/// 400 for a request without a host, or with several.
+pub(crate) fn no_host() -> Response<Full<Bytes>> {
+    error(
+        StatusCode::BAD_REQUEST,
+        "INVALID_ARGUMENT",
+        "The request does not have exactly one valid host.",
+        vec![error_info("INVALID_HOST", json!({}))],
+    )
+}
+
+/// 421 for a request that was meant for another host (RFC 9110, section 15.5.20).
+pub(crate) fn misdirected(host: &str) -> Response<Full<Bytes>> {
+    error(
+        StatusCode::MISDIRECTED_REQUEST,
+        "INVALID_ARGUMENT",
+        &format!("The emulator answers for localhost and loopback addresses, not for \"{host}\"."),
+        vec![error_info("MISDIRECTED_REQUEST", json!({"host": host}))],
+    )
+}
+
+/// 400 for a `fetchPredictOperation` without the name of an operation of its model.
+pub(crate) fn no_operation_name(model: &str) -> Response<Full<Bytes>> {
+    error(
+        StatusCode::BAD_REQUEST,
+        "INVALID_ARGUMENT",
+        &format!("The body must be {{\"operationName\": \"{model}/operations/OPERATION\"}}."),
+        vec![error_info(
+            "INVALID_OPERATION_NAME",
+            json!({"resource": model}),
+        )],
+    )
 }
 
 /// 404 as an HTML page, for a path outside every API.

@@ -1,4 +1,4 @@
-//! From a request path to an operation's name.
+//! From a request path to an operation's name, for each way in which the services are asked.
 
 /// Why a path names no operation.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,6 +23,47 @@ pub(crate) fn operation_name(path: &str) -> Result<String, PathError> {
         return Err(PathError::NoVersion);
     }
     decode(name)
+}
+
+/// The custom method (AIP-136) by which Vertex AI hands out an operation of a publisher's model, and nothing else does.
+const FETCH: &str = ":fetchPredictOperation";
+
+/// The model whose operation a `POST` asks for, if its path is one of that method.
+pub(crate) fn model(name: &str) -> Option<&str> {
+    name.strip_suffix(FETCH).filter(|model| is_model(model))
+}
+
+/// Whether a name is one of an operation of a publisher's model, which a `GET` does not find.
+pub(crate) fn is_operation_of_a_model(name: &str) -> bool {
+    name.split_once("/operations/")
+        .is_some_and(|(parent, _)| is_model(parent))
+}
+
+/// Whether a name ends in `publishers/*/models/*`.
+fn is_model(name: &str) -> bool {
+    let mut segments = name.rsplit('/').skip(1);
+    segments.next() == Some("models") && segments.nth(1) == Some("publishers")
+}
+
+/// The bucket and the operation of a name as storage's URLs have them: `b/BUCKET/operations/OPERATION`, each one
+/// segment of the path.
+pub(crate) fn asked_of_bucket(name: &str) -> Option<(String, String)> {
+    let (bucket, operation) = name.strip_prefix("b/")?.split_once("/operations/")?;
+    let is_segment = |text: &str| !text.is_empty() && !text.contains('/');
+    (is_segment(bucket) && is_segment(operation))
+        .then(|| (with_slashes(bucket), with_slashes(operation)))
+}
+
+/// The bucket and the operation of storage's names: `projects/_/buckets/BUCKET/operations/OPERATION`.
+pub(crate) fn of_bucket(name: &str) -> Option<(&str, &str)> {
+    let (project, rest) = name.strip_prefix("projects/")?.split_once("/buckets/")?;
+    let of_bucket = rest.split_once("/operations/")?;
+    (!project.contains('/')).then_some(of_bucket)
+}
+
+/// A name whose encoded slashes are slashes: where a service's path takes one segment, a client encodes them.
+pub(crate) fn with_slashes(name: &str) -> String {
+    name.replace("%2F", "/")
 }
 
 /// Whether a segment is an API version such as `v1` or `v1beta2`: `v[0-9]+[a-z0-9]*`.
@@ -94,6 +135,35 @@ mod tests {
         ] {
             assert_eq!(operation_name(path).as_deref(), Ok(name), "{path}");
         }
+    }
+
+    #[test]
+    fn models_and_buckets_have_paths_of_their_own() {
+        let of_google = "projects/p/locations/l/publishers/google/models/m";
+        for found in [of_google, "publishers/google/models/m"] {
+            assert_eq!(model(&format!("{found}{FETCH}")), Some(found));
+            assert!(is_operation_of_a_model(&format!("{found}/operations/o")));
+        }
+        assert_eq!(model(of_google), None);
+        assert_eq!(
+            model("projects/p/locations/l/endpoints/e:fetchPredictOperation"),
+            None
+        );
+        assert!(!is_operation_of_a_model(
+            "projects/p/locations/l/models/m/operations/o"
+        ));
+
+        let asked = |name| asked_of_bucket(name);
+        let of = |bucket: &str, operation: &str| Some((bucket.to_owned(), operation.to_owned()));
+        assert_eq!(asked("b/B/operations/O"), of("B", "O"));
+        assert_eq!(asked("b/B/operations/O%2FP"), of("B", "O/P"));
+        assert_eq!(asked("b/B/operations/O/P"), None);
+        assert_eq!(asked("b/B/C/operations/O"), None);
+        assert_eq!(
+            of_bucket("projects/_/buckets/B/operations/O/P"),
+            Some(("B", "O/P"))
+        );
+        assert_eq!(of_bucket("projects/p/locations/l/operations/o"), None);
     }
 
     #[test]

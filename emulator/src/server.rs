@@ -1,14 +1,13 @@
 //! The server: accepts connections until it is dropped.
 
 use std::convert::Infallible;
-use std::future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
-use http_body_util::Full;
+use http::{Method, Request, Response};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -20,6 +19,9 @@ use tokio::task::{JoinHandle, JoinSet};
 /// left: an error that would come back at once, many thousand times a second.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// How much of a body is read: it holds the name of an operation.
+const MAX_BODY: usize = 64 * 1024;
+
 /// A server that runs until it is dropped, which closes its connections too.
 #[derive(Debug)]
 #[must_use = "the server stops when this is dropped"]
@@ -29,11 +31,8 @@ pub struct Running {
 }
 
 impl Running {
-    /// Serves these answers at `addr`.
-    pub(crate) async fn start(
-        addr: SocketAddr,
-        answer: impl Fn(&Request<Incoming>) -> Response<Full<Bytes>> + Send + Sync + 'static,
-    ) -> std::io::Result<Running> {
+    /// Serves these answers at `addr`; each is given the address that its request arrived at.
+    pub(crate) async fn start(addr: SocketAddr, answer: impl Answer) -> std::io::Result<Running> {
         let listener = TcpListener::bind(addr).await?;
         let local_addr = listener.local_addr()?;
         let task = tokio::spawn(accept(listener, Arc::new(answer)));
@@ -63,11 +62,19 @@ impl Drop for Running {
     }
 }
 
+/// What a request is answered with.
+pub(crate) trait Answer:
+    Fn(&Request<Bytes>, IpAddr) -> Response<Full<Bytes>> + Send + Sync + 'static
+{
+}
+
+impl<A> Answer for A where
+    A: Fn(&Request<Bytes>, IpAddr) -> Response<Full<Bytes>> + Send + Sync + 'static
+{
+}
+
 /// Accepts connections for ever. The connections live in the set, so that they end with this task.
-async fn accept(
-    listener: TcpListener,
-    answer: Arc<impl Fn(&Request<Incoming>) -> Response<Full<Bytes>> + Send + Sync + 'static>,
-) {
+async fn accept(listener: TcpListener, answer: Arc<impl Answer>) {
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
@@ -75,10 +82,18 @@ async fn accept(
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
+        let Ok(arrived_at) = stream.local_addr() else {
+            continue;
+        };
         let answer = Arc::clone(&answer);
         connections.spawn(async move {
-            let service =
-                service_fn(move |request| future::ready(Ok::<_, Infallible>(answer(&request))));
+            let service = service_fn(move |request| {
+                let answer = Arc::clone(&answer);
+                async move {
+                    let request = with_body(request).await;
+                    Ok::<_, Infallible>(answer(&request, arrived_at.ip()))
+                }
+            });
             // An error is a client that went away or does not speak HTTP/1.1: it ends its own connection only.
             let _ = http1::Builder::new()
                 .timer(TokioTimer::new())
@@ -86,4 +101,15 @@ async fn accept(
                 .await;
         });
     }
+}
+
+/// A request with its body, if it is one of a `POST`; a body that is too long or breaks off is none.
+async fn with_body(request: Request<Incoming>) -> Request<Bytes> {
+    let (head, body) = request.into_parts();
+    let body = match head.method {
+        Method::POST => Limited::new(body, MAX_BODY).collect().await.ok(),
+        _ => None,
+    };
+    let body = body.map(|body| body.to_bytes());
+    Request::from_parts(head, body.unwrap_or_default())
 }

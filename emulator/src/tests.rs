@@ -8,7 +8,13 @@ use tokio::net::TcpStream;
 
 use super::*;
 
-const LOOPBACK: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
+const LOCALHOST: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+const LOOPBACK: (IpAddr, u16) = (LOCALHOST, 0);
+
+fn request_for(path: &str) -> Request<Bytes> {
+    let request = Request::get(path).header("host", "localhost");
+    request.body(Bytes::new()).expect("a request")
+}
 
 /// A directory of the test's own.
 struct Directory(TempDir);
@@ -63,10 +69,16 @@ impl Answer {
 }
 
 async fn send(running: &Running, method: &str, target: &str) -> Answer {
+    let request = format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    exchange(running, &request).await
+}
+
+/// The answer to this text, after which the connection is to be closed.
+async fn exchange(running: &Running, request: &str) -> Answer {
     let mut stream = TcpStream::connect(running.local_addr())
         .await
         .expect("connects");
-    let request = format!("{method} {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    let request = request.replacen("\r\n", "\r\nConnection: close\r\n", 1);
     stream.write_all(request.as_bytes()).await.expect("sends");
     let mut octets = Vec::new();
     stream.read_to_end(&mut octets).await.expect("receives");
@@ -119,7 +131,8 @@ async fn a_built_in_operation_runs_from_its_first_request() {
     let first = Instant::now() + Duration::from_secs(3600);
     let progress_at = async |seconds: u64| {
         let path = "/v1/operations/apibatchoperation/claim-devices";
-        let answer = emulator.answer(&Method::GET, path, first + Duration::from_secs(seconds));
+        let now = first + Duration::from_secs(seconds);
+        let answer = emulator.answer(&request_for(path), LOCALHOST, now);
         let operation: Value = serde_json::from_str(&body_of(answer).await).expect("JSON");
         (
             operation["metadata"]["progress"].clone(),
@@ -262,8 +275,7 @@ async fn a_path_without_a_version_is_an_html_404_that_escapes_the_path() {
             answer.body
         );
     }
-    let page = Emulator::builtin().answer(&Method::GET, "/<script>&\"", Instant::now());
-    let page = body_of(page).await;
+    let page = body_of(failure::page_not_found("/<script>&\"")).await;
     assert!(
         page.contains("<code>/&lt;script&gt;&amp;&quot;</code>"),
         "{page}"
@@ -315,6 +327,7 @@ async fn special_names_ask_for_failures() {
         (429, "RESOURCE_EXHAUSTED"),
         (500, "INTERNAL"),
         (501, "UNIMPLEMENTED"),
+        (502, "UNAVAILABLE"),
         (503, "UNAVAILABLE"),
         (504, "DEADLINE_EXCEEDED"),
     ] {
@@ -373,7 +386,7 @@ async fn one_connection_serves_several_requests() {
     let mut stream = TcpStream::connect(running.local_addr())
         .await
         .expect("connects");
-    let request = "GET /v1/operations/error-500 HTTP/1.1\r\nHost: x\r\n";
+    let request = "GET /v1/operations/error-500 HTTP/1.1\r\nHost: localhost\r\n";
     stream
         .write_all(format!("{request}\r\n").as_bytes())
         .await
@@ -399,7 +412,7 @@ async fn dropping_stops_the_server_and_its_connections() {
     let running = serve_ended().await;
     let addr = running.local_addr();
     let mut stream = TcpStream::connect(addr).await.expect("connects");
-    let request = "GET /v1/operations/error-500 HTTP/1.1\r\nHost: x\r\n\r\n";
+    let request = "GET /v1/operations/error-500 HTTP/1.1\r\nHost: localhost\r\n\r\n";
     stream.write_all(request.as_bytes()).await.expect("sends");
     let mut first = [0; 12];
     stream.read_exact(&mut first).await.expect("receives");
@@ -410,4 +423,144 @@ async fn dropping_stops_the_server_and_its_connections() {
     let mut rest = Vec::new();
     let _ = stream.read_to_end(&mut rest).await;
     assert!(TcpStream::connect(addr).await.is_err());
+}
+
+/// An operation of this name.
+fn named(name: &str) -> String {
+    format!(r#"{{"name": "{name}", "done": true}}"#)
+}
+
+#[tokio::test]
+async fn an_operation_is_had_in_the_way_that_its_service_is_asked() {
+    let of_bucket = named("projects/_/buckets/B/operations/a/b");
+    let of_drive = named("operations/a/b");
+    let bare = named("7612202767953098924");
+    let of_model = named("projects/p/locations/l/publishers/google/models/m/operations/o");
+    let batch = named("batches/7h9wmadeup");
+    let transfer = named("transferOperations/transferJobs-1-2");
+    let files = [&of_bucket, &of_drive, &bare, &of_model, &batch, &transfer];
+    let named: Vec<String> = (0..files.len()).map(|at| format!("{at}.json")).collect();
+    let files: Vec<(&str, &str)> = { named.iter().map(String::as_str) }
+        .zip(files.into_iter().map(String::as_str))
+        .collect();
+    let running = serve(Directory::with(&files).emulator().expect("operations")).await;
+    for (target, body) in [
+        ("/v1/b/B/operations/a%2Fb?prettyPrint=false", &of_bucket),
+        ("/v1/projects/_/buckets/B/operations/a/b", &of_bucket),
+        ("/v1/operations/a%2Fb", &of_drive),
+        ("/v1/operations/7612202767953098924", &bare),
+        ("/v1beta/batches/7h9wmadeup", &batch),
+        ("/v1/transferOperations/transferJobs-1-2", &transfer),
+    ] {
+        let answer = get(&running, target).await;
+        assert_eq!((answer.status, &answer.body), (200, body), "{target}");
+    }
+    for target in [
+        "/v1/b/C/operations/a%2Fb",
+        "/v1/b/B/operations/c",
+        "/v1/7612202767953098924",
+        "/v1/batches/x",
+    ] {
+        assert_eq!(get(&running, target).await.status, 404, "{target}");
+    }
+
+    let model = "/v1/projects/p/locations/l/publishers/google/models/m";
+    let page = get(&running, &format!("{model}/operations/o")).await;
+    assert_eq!(page.status, 404);
+    assert!(page.has_header("content-type: text/html; charset=UTF-8"));
+    let fetch = async |target: String, name: &str| {
+        let body = format!(r#"{{"operationName":"{name}"}}"#);
+        let length = body.len();
+        let head = format!("POST {target} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}");
+        exchange(&running, &format!("{head}\r\n\r\n{body}")).await
+    };
+    let name = "projects/p/locations/l/publishers/google/models/m/operations/o";
+    for colon in [":", "%3A"] {
+        let answer = fetch(format!("{model}{colon}fetchPredictOperation"), name).await;
+        assert_eq!((answer.status, &answer.body), (200, &of_model));
+    }
+    let fetch = async |name| {
+        fetch(format!("{model}:fetchPredictOperation"), name)
+            .await
+            .status
+    };
+    assert_eq!(
+        fetch("projects/p/locations/l/publishers/google/models/m/operations/p").await,
+        404
+    );
+    assert_eq!(
+        fetch("projects/p/locations/l/publishers/google/models/m/operations/error-429").await,
+        429
+    );
+    assert_eq!(fetch("operations/a/b").await, 400);
+}
+
+#[test]
+fn a_name_that_is_none_of_an_operation_is_refused() {
+    for name in [
+        "",
+        "batches/",
+        "transferOperations//x",
+        "projects/p/batches/x",
+    ] {
+        let error = Directory::with(&[("bad.json", &named(name))]).error();
+        assert!(
+            error.contains("bad.json is not an operation"),
+            "{name}: {error}"
+        );
+    }
+    let twice = [("a.json", named("7")), ("b.json", named("operations/7"))];
+    let twice = twice.each_ref().map(|(file, text)| (*file, text.as_str()));
+    let error = Directory::with(&twice).error();
+    assert!(
+        error.contains(r#"both have the name "operations/7""#),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_request_for_another_host_is_misdirected() {
+    let running = serve_ended().await;
+    let path = "/v1/operations/space-subscription";
+    let port = running.local_addr().port();
+    let status = async |target: &str, host: &str| {
+        exchange(
+            &running,
+            &format!("GET {target} HTTP/1.1\r\n{host}\r\n\r\n"),
+        )
+        .await
+    };
+    for host in [
+        format!("Host: evil.example:{port}"),
+        "host: EVIL.EXAMPLE.".to_owned(),
+        format!("Host: 127.0.0.1.evil.example:{port}"),
+    ] {
+        let answer = status(path, &host).await;
+        assert_eq!(answer.status, 421, "{host}");
+        assert_eq!(answer.json()["error"]["code"], 421);
+    }
+    let whole = format!("http://evil.example:{port}{path}");
+    assert_eq!(
+        status(&whole, &format!("Host: 127.0.0.1:{port}"))
+            .await
+            .status,
+        421
+    );
+    for (target, host) in [
+        (path.to_owned(), format!("Host: LOCALHOST:{port}")),
+        (path.to_owned(), "Host: localhost.:1".to_owned()),
+        (
+            format!("http://127.0.0.1:{port}{path}"),
+            format!("Host: 127.0.0.1:{port}"),
+        ),
+    ] {
+        assert_eq!(status(&target, &host).await.status, 200, "{target} {host}");
+    }
+    assert_eq!(status(path, "Accept: */*").await.status, 400);
+    assert_eq!(
+        status(path, "Host: localhost\r\nHost: localhost")
+            .await
+            .status,
+        400
+    );
 }

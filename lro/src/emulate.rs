@@ -13,7 +13,7 @@ use crate::terminal;
 
 /// Serve operations on loopback, to try the block with no account
 ///
-/// operations/error-STATUS gives a failure, for STATUS 400, 401, 403, 404, 409, 429, 500, 501, 503 and
+/// operations/error-STATUS gives a failure, for STATUS 400, 401, 403, 404, 409, 429, 500, 501, 502, 503 and
 /// 504; operations/html-404 gives the page of a wrong address.
 #[derive(Args)]
 pub struct Emulate {
@@ -40,7 +40,7 @@ impl Emulate {
                 .into(),
             Some(_) => emulator
                 .names()
-                .map(|name| (None, name.to_owned()))
+                .map(|name| (emulator::service_of(name), name.to_owned()))
                 .collect(),
         };
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
