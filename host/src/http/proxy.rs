@@ -1,5 +1,6 @@
 //! Which requests go through a proxy: `HTTPS_PROXY` and `NO_PROXY`.
 
+use std::ffi::OsString;
 use std::fmt;
 
 use http::{HeaderValue, Uri};
@@ -38,23 +39,38 @@ impl Proxy {
     /// A URL that cannot be used fails the requests that would go through the proxy, with a message
     /// that names the variable. Other requests do not need it.
     pub fn from_env() -> Option<Proxy> {
-        Proxy::from_variables(|variable| std::env::var(variable).ok())
+        Proxy::from_variables(|variable| std::env::var_os(variable))
     }
 
     /// As [`Proxy::from_env`], with another source of variables.
-    pub fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Option<Proxy> {
+    pub fn from_variables<V: Into<OsString>>(
+        variable: impl Fn(&str) -> Option<V>,
+    ) -> Option<Proxy> {
         let first = |names: [&'static str; 2]| {
             names.into_iter().find_map(|name| {
-                let value = variable(name).filter(|value| !value.is_empty());
-                value.map(|value| (name, value))
+                let value = variable(name).map(Into::into);
+                let value = value.filter(|value| !value.is_empty())?;
+                Some((name, value.into_string()))
             })
         };
+        let invalid = |name, problem| Err(SendError::ProxyInvalid(format!("{name}: {problem}")));
         let (name, url) = first(["HTTPS_PROXY", "https_proxy"])?;
-        let no_proxy = first(["NO_PROXY", "no_proxy"]).map_or(String::new(), |(_, value)| value);
+        let mut route = match url {
+            Ok(url) => ProxyRoute::parse(&url).or_else(|problem| invalid(name, problem)),
+            Err(_) => invalid(name, "is not UTF-8"),
+        };
+        let no_proxy = match first(["NO_PROXY", "no_proxy"]) {
+            None => String::new(),
+            Some((_, Ok(hosts))) => hosts,
+            Some((name, Err(_))) => {
+                // Nobody knows which hosts it means.
+                route = invalid(name, "is not UTF-8");
+                String::new()
+            }
+        };
         Some(Proxy {
             matcher: matcher(&no_proxy),
-            route: ProxyRoute::parse(&url)
-                .map_err(|problem| SendError::ProxyInvalid(format!("{name}: {problem}"))),
+            route,
         })
     }
 
@@ -254,6 +270,30 @@ mod tests {
             }
             let given = Proxy::new(url, "").unwrap_err().to_string();
             assert_eq!(given, format!("the proxy: {problem}"));
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_variable_that_is_not_utf_8_fails_only_what_goes_through_the_proxy() {
+        use std::os::unix::ffi::OsStringExt;
+
+        let not_utf_8 = || OsString::from_vec(b"http://proxy.example:3128/\xff".to_vec());
+        for set in ["HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"] {
+            let proxy = Proxy::from_variables(|name| match name {
+                _ if name == set => Some(not_utf_8()),
+                "HTTPS_PROXY" if set.eq_ignore_ascii_case("no_proxy") => Some("proxy".into()),
+                _ => None,
+            });
+            let before = |url: &str| {
+                let url = url.parse().unwrap();
+                let origin = Origin::of(&url).unwrap();
+                proxy.as_ref().unwrap().before(&url, &origin)
+            };
+            let fault = before(GOOGLE).unwrap_err();
+            assert_eq!(fault.to_string(), format!("{set}: is not UTF-8"));
+            assert!(before("https://localhost/").unwrap().is_none());
+            assert!(before("http://a.example/").unwrap().is_none());
         }
     }
 

@@ -500,6 +500,47 @@ async fn a_proxy_is_the_environments() {
 }
 
 #[tokio::test]
+async fn a_proxy_that_is_not_utf_8_fails_what_needs_it_and_nothing_else() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let server = Server::always(DONE).await;
+    let get = |endpoint: &str| {
+        let mut command = lro(&["get", "operations/o", "--endpoint", endpoint]);
+        command.env("HTTPS_PROXY", OsStr::from_bytes(b"http://127.0.0.1:1/\xff"));
+        run(command)
+    };
+    let needs_it = get("https://service.example/v1").await.with_code(1);
+    assert!(
+        needs_it.stderr.contains("HTTPS_PROXY: is not UTF-8"),
+        "{}",
+        needs_it.stderr
+    );
+    get(&server.endpoint()).await.with_code(0);
+}
+
+#[tokio::test]
+async fn a_reader_that_goes_away_is_no_error() {
+    let server = Server::always(DONE).await;
+    let get = ["get", "operations/o", "--endpoint", &server.endpoint()];
+    for arguments in [
+        &["services"][..],
+        &["services", "--output", "json"],
+        &["--help"],
+        &["wait", "--help"],
+        &["--version"],
+        &get,
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = lro(arguments);
+        command.stdout(writer);
+        let ended = run(command).await.with_code(0);
+        assert_eq!(ended.stderr, "", "{arguments:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_block_that_is_none_is_a_usage_error() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("block.wasm");
