@@ -161,8 +161,11 @@ fn lines(items: impl IntoIterator<Item = String>) -> String {
         }
         let mut rest = item.chars();
         let shown: String = rest.by_ref().take(chars).collect();
-        chars -= shown.chars().count();
-        cell.push_str(&visible(&shown.replace(['\n', '\r', '\t'], " ")));
+        let shown = visible(&shown.replace(['\n', '\r', '\t'], " ")).into_owned();
+        // An escape is longer than what it stands for.
+        let length = shown.chars().count().min(chars);
+        chars -= length;
+        cell.extend(shown.chars().take(length));
         if rest.next().is_some() || chars == 0 {
             return cell + CUT;
         }
@@ -186,6 +189,9 @@ mod tests {
         assert_eq!(long, format!("{}{CUT}", "x".repeat(CELL_CHARS)));
         let whole = "é".repeat(CELL_CHARS - 1);
         assert_eq!(lines([whole.clone()]), whole);
+
+        let escapes = lines(["\u{202e}".repeat(CELL_CHARS)]);
+        assert_eq!(escapes.chars().count(), CELL_CHARS + CUT.chars().count());
 
         let many = lines((0..20_000).map(|number| number.to_string()));
         assert_eq!(many.lines().count(), CELL_LINES + 1);

@@ -22,13 +22,15 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Control characters (Cc), and the format characters (Cf) and separators that change how others are shown
-/// (Unicode 16, UAX #9). The joiners U+200C and U+200D belong to ordinary text.
+/// Control characters (Cc), the format characters (Cf) and separators that change how others are shown (UAX #9), and
+/// those that take no room (Default_Ignorable_Code_Point of Unicode 16), but for the variation selectors of emoji.
 pub fn is_invisible(c: char) -> bool {
     c.is_control()
         || matches!(c,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// Writes a line to standard error.
@@ -52,13 +54,17 @@ mod tests {
         assert_eq!(visible("a\u{202e}b\u{2066}"), r"a\u202eb\u2066");
         assert_eq!(visible("\u{e0041}"), r"\udb40\udc41");
         assert_eq!(visible("\u{feff}\u{200b}\n"), r"\ufeff\u200b\u000a");
+        assert_eq!(
+            visible("\u{61c}\u{200c}\u{200f}\u{85}"),
+            r"\u061c\u200c\u200f\u0085"
+        );
     }
 
     #[test]
     fn json_means_the_same_afterwards() {
-        let json = "{\"a\u{202e}\":\"\u{9b}\u{e0041}é👩\u{200d}💻\"}";
+        let json = "{\"a\u{202e}\":\"\u{9b}\u{e0041}é👩\u{200d}💻❤\u{fe0f}\"}";
         let read = |json: &str| serde_json::from_str::<serde_json::Value>(json).unwrap();
         assert_eq!(read(&visible(json)), read(json));
-        assert!(visible(json).contains("é👩\u{200d}💻"));
+        assert!(visible(json).contains("é👩\\u200d💻❤\u{fe0f}"));
     }
 }

@@ -51,9 +51,7 @@ impl Screen {
             '\x1b' => self.escape = Some(String::new()),
             '\r' => self.column = 0,
             '\n' => self.row += 1,
-            c if c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c) => {
-                panic!("it writes {c:?}")
-            }
+            c if c.is_control() || HOSTILE.contains(c) => panic!("it writes {c:?}"),
             c => {
                 let line = &mut self.lines[self.row];
                 let before: String = line.chars().take(self.column).collect();
@@ -198,11 +196,14 @@ async fn each_operation_has_one_bar_and_none_is_left_after_ctrl_c() {
     assert_eq!(rest, [""], "as JSON there is no summary");
 }
 
+/// What a terminal obeys, and what hides or turns round other text.
+const HOSTILE: &str = "\u{1b}\u{7}\u{9b}\u{202e}\u{2066}\u{200b}\u{200d}\u{200f}\u{61c}\u{feff}";
+
 #[tokio::test]
 async fn nothing_that_others_wrote_acts_on_the_terminal() {
-    const HOSTILE: &str = "\u{1b}]0;x\u{7}\u{202e}\u{9b}31m";
     let server = Server::start(|_, asked| async move {
-        let text = r"\u001b]0;x\u0007".to_owned() + &HOSTILE[6..];
+        // As JSON has it.
+        let text = r"\u001b\u0007".to_owned() + &HOSTILE[2..];
         match asked.id().split('-').next().unwrap() {
             "done" => json(
                 200,
@@ -227,7 +228,7 @@ async fn nothing_that_others_wrote_acts_on_the_terminal() {
         ];
         let get = |name: &str| AtTerminal::start(&[&["get", name], &arguments[..]].concat()).end();
         let done = get("operations/done-a").await;
-        let shown = r"\u001b]0;x\u0007\u202e\u009b31m";
+        let shown = r"\u001b\u0007\u009b\u202e\u2066\u200b\u200d\u200f\u061c\ufeff";
         assert!(done.text().contains(shown), "{}", done.text());
         get("operations/failing-b").await;
         get(&name).await;
@@ -240,10 +241,24 @@ async fn nothing_that_others_wrote_acts_on_the_terminal() {
         let wait = [&["wait"], &names[..], &arguments, &limits, &records].concat();
         AtTerminal::start(&wait).end().await;
     }
-    let usage = AtTerminal::start(&["get", "a", &name]).end().await;
-    assert!(
-        usage.text().contains("unexpected argument"),
-        "{}",
-        usage.text()
-    );
+    let file = format!("./{HOSTILE}.txt");
+    for (arguments, said) in [
+        (&["get", "a", &name][..], "unexpected argument"),
+        (&["get", "a", "\u{202e}b"], r"'\u202eb'"),
+        (&["get", "a", "--output", "\u{202e}"], r"'\u202e'"),
+        (&["wait", "--names", &file], r"./\u001b\u0007"),
+        (&["get", "a", "--ca", &file], r"./\u001b\u0007"),
+        (&["emulate", "--from", &file], r"./\u001b\u0007"),
+        (
+            &["wait", "a", "--out", &format!("/{HOSTILE}/out")],
+            r"/\u001b\u0007",
+        ),
+    ] {
+        let usage = AtTerminal::start(arguments).end().await;
+        assert!(
+            usage.text().contains(said),
+            "{arguments:?}: {}",
+            usage.text()
+        );
+    }
 }
