@@ -20,18 +20,20 @@ impl From<&Result<Outputs, CallError>> for Progress {
     }
 }
 
-/// The first member of `metadata` whose key begins with `progress` and whose value is a number that says how far
-/// the operation is, as a whole percentage. Services write `progressPercent` and `progressPercentage` from 0 to 100
-/// (Cloud Storage: -1 while it is unknown), and `progress` from 0 to 100 or, as Earth Engine does, from 0 to 1.
+/// The first member of `metadata` that is called `progress`, or so and a percentage, and whose value is a number that
+/// says how far the operation is, as a whole percentage. Services write `progressPercent` and `progressPercentage`
+/// from 0 to 100 (Cloud Storage: -1 while it is unknown), and `progress` from 0 to 100 or, as Earth Engine does, from
+/// 0 to 1.
 fn percentage(metadata: &[Member]) -> Option<u64> {
     metadata.iter().find_map(|Member { key, value }| {
-        if !key.starts_with("progress") {
+        let key_says_percent = key.to_ascii_lowercase().contains("percent");
+        if !(key == "progress" || (key.starts_with("progress") && key_says_percent)) {
             return None;
         }
         let text = value.trim_matches('"').trim_end();
         let bare = text.trim_end_matches('%');
         let number: f64 = bare.trim().parse().ok()?;
-        let says_percent = bare.len() < text.len() || key.to_ascii_lowercase().contains("percent");
+        let says_percent = bare.len() < text.len() || key_says_percent;
         let percent = match says_percent || number > 1.0 {
             true => number,
             // So that 0.29 × 100, which is 28.999999999999996, is 29.
@@ -86,6 +88,14 @@ mod tests {
         assert_eq!(of(&[("progressPercent", "1")]), Some(1));
         assert_eq!(of(&[("progress_percent", "0.5")]), Some(0));
         assert_eq!(of(&[("progress", "\"1%\"")]), Some(1));
+    }
+
+    #[test]
+    fn a_number_that_is_no_percentage_is_none() {
+        assert_eq!(of(&[("progressBytes", "4096")]), None);
+        assert_eq!(of(&[("progressBytes", "1"), ("progress", "7")]), Some(7));
+        assert_eq!(of(&[("progress", "\"inf\"")]), None);
+        assert_eq!(of(&[("progress", "true")]), None);
     }
 
     #[test]
