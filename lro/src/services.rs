@@ -1,21 +1,31 @@
 //! `lro services`: what the catalogue has.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use comfy_table::{ContentArrangement, Table};
 use operations_host::{Manifest, ServiceOption};
 use serde::Serialize;
 
 use crate::exit::{ExitCode, ExitError};
-use crate::print::{self, Format};
+use crate::print;
 
 /// List the services whose operations can be read: versions, name patterns, scopes
 #[derive(Args)]
 pub struct Services {
     /// Only services whose name, title or a name pattern contains this, in any case
     filter: Option<String>,
-    /// How to print them; json prints one object per line
+    /// How to print them
     #[arg(long, value_enum, default_value_t)]
-    output: Format,
+    output: ListFormat,
+}
+
+/// How to print a list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, ValueEnum)]
+enum ListFormat {
+    /// For people: a table with a row for each service
+    #[default]
+    Table,
+    /// For programs: one JSON object a line, each with service, title, versions, names, scopes and hosts
+    Json,
 }
 
 /// A service, as `--output json` prints it.
@@ -52,13 +62,13 @@ impl Services {
             )));
         }
         match self.output {
-            Format::Json => {
+            ListFormat::Json => {
                 for service in found {
                     let line = serde_json::to_string(&service);
                     print::line(&line.map_err(|error| ExitError::permanent(error.to_string()))?)?;
                 }
             }
-            Format::Table => print::line(&table(&found).to_string())?,
+            ListFormat::Table => print::line(&table(&found).to_string())?,
         }
         Ok(ExitCode::Success)
     }

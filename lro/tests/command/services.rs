@@ -48,3 +48,13 @@ async fn as_json_a_service_is_an_object_with_words_for_keys() {
         ["hosts", "names", "scopes", "service", "title", "versions"]
     );
 }
+
+#[tokio::test]
+async fn the_help_is_about_services() {
+    let help = run(lro(&["services", "--help"])).await.with_code(0);
+    for said in ["a row for each service", "one JSON object a line"] {
+        assert!(help.stdout.contains(said), "{}", help.stdout);
+    }
+    assert!(!help.stdout.contains("outputs"), "{}", help.stdout);
+    assert!(!help.stdout.contains("variables"), "{}", help.stdout);
+}
