@@ -142,6 +142,14 @@ impl Client {
         timeouts: Timeouts,
     ) -> Result<Response<ResponseBody>, SendError> {
         let host = self.host(request.uri())?;
+        let (method, authority) = (request.method(), request.uri().authority());
+        if let Some(authority) = authority {
+            tracing::debug!(
+                method = method.as_str(),
+                host = authority.as_str(),
+                "request"
+            );
+        }
         send::send(&self.connector, &host, request, timeouts).await
     }
 

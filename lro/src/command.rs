@@ -67,6 +67,7 @@ pub fn run() -> ExitCode {
         };
         ended.unwrap_or_else(ExitError::show)
     });
+    log::drain();
     // Dropping it would wait for what blocks a thread: a look-up that hangs, a reader that does not read.
     runtime.shutdown_background();
     code

@@ -14,7 +14,7 @@ use crate::terminal;
 /// Serve operations on loopback, to try the block with no account
 ///
 /// operations/error-STATUS gives a failure, for STATUS 400, 401, 403, 404, 409, 429, 500, 501, 502, 503 and
-/// 504; operations/html-404 gives the page of a wrong address.
+/// 504; operations/html-404 gives the page of a wrong address. With -v, each request is shown with its answer.
 #[derive(Args)]
 pub struct Emulate {
     /// Port on 127.0.0.1; 0 lets the system choose

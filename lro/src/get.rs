@@ -3,11 +3,12 @@
 use std::num::NonZeroU32;
 
 use clap::Args;
+use tracing::Instrument;
 
 use crate::connection::Connection;
 use crate::exit::{ExitCode, ExitError};
 use crate::print::{self, Format};
-use crate::terminal;
+use crate::{log, terminal};
 
 /// Get the latest state of one operation
 #[derive(Args)]
@@ -29,7 +30,8 @@ impl Get {
     pub async fn run(self) -> Result<ExitCode, ExitError> {
         let block = self.connection.load(NonZeroU32::MIN)?;
         let call = self.connection.call(block.manifest(), &self.name)?;
-        match block.call(&call).await {
+        let span = log::operation(&self.name);
+        match block.call(&call).instrument(span).await {
             Ok(outputs) => {
                 print::line(&print::outputs(block.manifest(), &outputs, self.output))?;
                 Ok(ExitCode::Success)

@@ -55,7 +55,7 @@ pub struct Limits {
 }
 
 /// How much longer than its limits a command writes, so that a reader gets its last line whole.
-const LAST_WRITE: Duration = Duration::from_millis(500);
+pub const LAST_WRITE: Duration = Duration::from_millis(500);
 
 impl Limits {
     /// Resolves once a limit is reached, but no deadline before `earliest`.

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::io::{self, Write};
 
+use crate::log;
+
 /// `text` with each character that a terminal would obey, or that would reorder or hide what stands around it, as
 /// its escape in JSON. So JSON text stays the same JSON.
 pub fn visible(text: &str) -> Cow<'_, str> {
@@ -38,9 +40,12 @@ pub fn error_line(text: &str) {
     to_standard_error(&format!("{text}\n"));
 }
 
-/// Writes this to standard error. If that fails, the exit code has to do.
+/// Writes this to standard error, behind the lines of `-v` so far. If that fails, the exit code has to do.
 pub fn to_standard_error(text: &str) {
-    let _ = io::stderr().lock().write_all(text.as_bytes());
+    if !text.is_empty() {
+        log::drain();
+        let _ = io::stderr().lock().write_all(text.as_bytes());
+    }
 }
 
 #[cfg(test)]

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use operations_host::{Backoff, LoadedBlock, NotDone, Outputs};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
+use tracing::Instrument;
 
 use crate::connection::Connection;
 use crate::exit::{ExitCode, ExitError};
 use crate::failure_scope::{self, FailureScope};
 use crate::limits::{self, Limit};
+use crate::log;
 use crate::progress::Progress;
 use crate::results::{Late, Results};
 use crate::tally::WaitEnd;
@@ -91,7 +93,8 @@ impl Waiting {
         let deadline = self.results.report.limits.deadline;
         let deadline = deadline.map(|deadline| deadline.at);
         let (block, backoff) = (self.block.clone(), Backoff::default());
-        Ok(async move {
+        let span = log::operation(name);
+        let waited = async move {
             let mut turn = Some(turn);
             let on_call = |result: &_| {
                 turn = None;
@@ -104,7 +107,8 @@ impl Waiting {
                 result,
                 _turn: turn,
             }
-        })
+        };
+        Ok(waited.instrument(span))
     }
 
     /// Writes what became of an operation.

@@ -103,7 +103,7 @@ async fn a_failure_is_one_object_on_standard_error_and_the_exit_code_tells_its_k
 }
 
 #[tokio::test]
-async fn verbose_shows_requests_and_neither_the_token_nor_the_name() {
+async fn verbose_shows_each_request_of_an_operation_and_not_the_token() {
     let server = Server::always(DONE).await;
     for arguments in [
         [
@@ -129,11 +129,12 @@ async fn verbose_shows_requests_and_neither_the_token_nor_the_name() {
         });
         assert_eq!(answers.count(), 1, "{}", ended.stderr);
         assert!(ended.stderr.contains("call ended"), "{}", ended.stderr);
-        assert!(
-            !ended.stderr.contains("operations/private"),
-            "{}",
-            ended.stderr
-        );
+        let request = ended.stderr.lines().find(|line| line.contains(" request "));
+        let request = request.expect("a line for the request");
+        for shown in ["operation{name=\"operations/private\"}", "GET", "127.0.0.1"] {
+            assert!(request.contains(shown), "{request}");
+        }
+        assert!(!ended.stderr.contains("v1/operations"), "{}", ended.stderr);
         assert!(!ended.shown().contains(CANARY));
     }
     for asked in server.asked() {

@@ -1,6 +1,7 @@
 //! What ends a command whatever else hangs: its deadline and signals.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
@@ -35,23 +36,18 @@ async fn a_look_up_that_hangs_holds_up_neither_deadline_nor_signals() {
     let wait = command(&["wait", "operations/o", "--deadline", "1s"]);
     ended(wait).await.with_code(75);
 
-    // The line of progress says that the look-up is under way.
-    let wait = command(&["-v", "wait", "operations/o"]);
-    let listens = format!("/proc/{}/status", wait.id());
-    until(|| {
-        fs::read_to_string(&listens)
-            .unwrap()
-            .lines()
-            .any(catches_interrupt)
-    })
-    .await;
+    let mut wait = command(&["-v", "wait", "operations/o"]);
+    let stderr = BufReader::new(wait.stderr.take().unwrap());
+    // Then the look-up is under way.
+    let asked = tokio::task::spawn_blocking(|| {
+        let mut lines = stderr.lines();
+        while !lines.next().unwrap().unwrap().contains(" request ") {}
+        lines
+    });
+    let mut lines = asked.await.unwrap();
     signal(&wait, "INT");
-    let interrupted = ended(wait).await.with_code(130);
-    assert!(
-        interrupted.stderr.contains("interrupted with 1 left"),
-        "{}",
-        interrupted.stderr
-    );
+    ended(wait).await.with_code(130);
+    assert!(lines.any(|line| line.unwrap().contains("interrupted with 1 left")));
 }
 
 /// Whether a line of `/proc/PID/status` says that the process catches SIGINT (proc(5)).
@@ -59,6 +55,16 @@ fn catches_interrupt(line: &str) -> bool {
     const SIGINT: u64 = 1 << (2 - 1);
     let caught = line.strip_prefix("SigCgt:");
     caught.is_some_and(|mask| u64::from_str_radix(mask.trim(), 16).unwrap() & SIGINT != 0)
+}
+
+/// Waits until a command hears signals.
+pub async fn until_it_listens(child: &std::process::Child) {
+    let status = format!("/proc/{}/status", child.id());
+    until(|| {
+        let status = fs::read_to_string(&status).unwrap();
+        status.lines().any(catches_interrupt)
+    })
+    .await;
 }
 
 async fn until(mut is_so: impl FnMut() -> bool) {
@@ -193,17 +199,44 @@ async fn a_token_server_that_is_silent_does_not_hold_up_the_deadline() {
 }
 
 #[tokio::test]
-async fn an_emulator_ends_by_a_signal() {
-    let child = lro(&["emulate"]).stdin(Stdio::null()).spawn().unwrap();
-    let listens = format!("/proc/{}/status", child.id());
-    until(|| {
-        fs::read_to_string(&listens)
-            .unwrap()
-            .lines()
-            .any(catches_interrupt)
+async fn standard_error_that_nobody_reads_holds_up_neither_deadline_nor_signals() {
+    let server = Server::start(|_, asked| async move {
+        json(200, format!(r#"{{"name":"operations/{}"}}"#, asked.id()))
     })
     .await;
-    signal(&child, "INT");
-    let ended = ended(child).await.with_code(0);
-    assert!(ended.stdout.contains("lro get "), "{}", ended.stdout);
+    let endpoint = server.endpoint();
+    let names: Vec<String> = (0..500)
+        .map(|number| format!("operations/{number}"))
+        .collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let wait = |more: &[&str]| {
+        let arguments = ["--endpoint", &endpoint];
+        lro(&[&["-v", "wait"], &names[..], &arguments, more].concat())
+            .spawn()
+            .unwrap()
+    };
+    // The lines about so many calls do not fit into the pipe.
+    let late = wait(&["--deadline", "3s"]);
+    let late = with_standard_error_unread(late).await.with_code(75);
+    assert!(late.stderr.len() > 60_000, "{}", late.stderr.len());
+
+    let before = server.asked().len();
+    let interrupted = wait(&[]);
+    server
+        .until(|seen| seen.asked.len() >= before + names.len())
+        .await;
+    signal(&interrupted, "TERM");
+    with_standard_error_unread(interrupted).await.with_code(130);
+}
+
+/// How a command ends whose standard error is not read before.
+async fn with_standard_error_unread(mut child: std::process::Child) -> Ended {
+    let mut stderr = child.stderr.take().unwrap();
+    let ended = ended(child).await;
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut stderr, &mut text).unwrap();
+    Ended {
+        stderr: text,
+        ..ended
+    }
 }

@@ -1,5 +1,6 @@
 //! The command, as a shell runs it.
 
+mod emulate;
 mod get;
 mod limits;
 mod secrets;

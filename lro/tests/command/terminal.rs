@@ -261,4 +261,7 @@ async fn nothing_that_others_wrote_acts_on_the_terminal() {
             usage.text()
         );
     }
+    let verbose = ["-v", "get", &name, "--endpoint", &endpoint];
+    let verbose = AtTerminal::start(&verbose).end().await;
+    assert!(verbose.text().contains("call ended"), "{}", verbose.text());
 }
