@@ -10,6 +10,7 @@ use crate::emulate::Emulate;
 use crate::exit::{self, ExitCode, ExitError};
 use crate::get::Get;
 use crate::log;
+use crate::pasted;
 use crate::services::Services;
 use crate::terminal;
 use crate::wait::Wait;
@@ -84,7 +85,8 @@ fn not_parsed(mut error: clap::Error) -> ExitCode {
         error.kind(),
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
     );
-    // It may quote an argument that would act on the terminal.
+    drop_values(&mut error);
+    // It may quote a short one that would act on the terminal.
     let is_visible = |argument: OsString| {
         let argument = argument.to_string_lossy();
         terminal::visible(&argument) == argument
@@ -100,5 +102,92 @@ fn not_parsed(mut error: clap::Error) -> ExitCode {
     match is_help {
         true => ExitCode::Success,
         false => ExitCode::Usage,
+    }
+}
+
+/// Drops what was typed from an error, unless it is too short to tell anything or plainly the name of an option: it may
+/// be a secret.
+fn drop_values(error: &mut clap::Error) {
+    let values = [ContextKind::InvalidValue, ContextKind::InvalidSubcommand];
+    let arguments = match error.kind() {
+        ErrorKind::UnknownArgument => &[ContextKind::InvalidArg][..],
+        _ => &[],
+    };
+    for &kind in values.iter().chain(arguments) {
+        let Some(ContextValue::String(typed)) = error.get(kind) else {
+            continue;
+        };
+        if !(pasted::is_short(typed) || is_plainly_an_option(typed)) {
+            error.insert(kind, ContextValue::String("(not shown)".to_owned()));
+            // Such as how to pass it as a value.
+            error.remove(ContextKind::Suggested);
+        }
+    }
+}
+
+/// Whether it is two hyphens and a few words, as options are.
+fn is_plainly_an_option(text: &str) -> bool {
+    let words = text.strip_prefix("--").unwrap_or_default().split('-');
+    let is_word = |word: &str| {
+        (1..=12).contains(&word.len()) && word.bytes().all(|byte| byte.is_ascii_lowercase())
+    };
+    text.len() <= 24 && { words }.all(is_word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is said of these arguments.
+    fn said(arguments: &[&str]) -> String {
+        let arguments = [&["lro"], arguments].concat();
+        let mut error = Arguments::try_parse_from(arguments).err().unwrap();
+        drop_values(&mut error);
+        error.to_string()
+    }
+
+    #[test]
+    fn an_error_names_the_argument_and_not_its_value() {
+        let secret = "made-up-secret-1";
+        for (arguments, named) in [
+            (&[secret][..], "unrecognized subcommand"),
+            (&["help", secret], "unrecognized subcommand"),
+            (&["get", "a", secret], "unexpected argument"),
+            (&["demo", secret], "unexpected argument"),
+            (&["get", "--made-up-secret-1"], "unexpected argument"),
+            (&["get", "-----BEGIN made-up-secret"], "unexpected argument"),
+            (&["-v=made-up-secret", "get"], "unexpected"),
+            (&["--verbose=made-up-secret", "get"], "--verbose"),
+            (&["get", "a", "--output", secret], "--output"),
+            (&["services", "--output", secret], "--output"),
+            (&["get", "a", "--timeout-ms", secret], "--timeout-ms"),
+            (&["get", "a", "--timeout-ms", "1234567890"], "--timeout-ms"),
+            (&["get", "a", "--max-attempts", secret], "--max-attempts"),
+            (&["wait", "a", "--jobs", secret], "--jobs"),
+            (&["wait", "a", "--deadline", secret], "--deadline"),
+            (&["wait", "a", "--deadline", "1madeupsecret"], "--deadline"),
+            (&["emulate", "--port", secret], "--port"),
+            (&["emulate", "--port", "1234567890"], "--port"),
+        ] {
+            let said = said(arguments);
+            assert!(said.contains(named), "{said}");
+            for typed in ["made-up", "madeup", "12345678"] {
+                assert!(!said.contains(typed), "{said}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_short_or_plainly_an_option_is_shown() {
+        for (arguments, shown) in [
+            (&["poll"][..], "'poll'"),
+            (&["get", "a", "--timeout", "1"], "'--timeout'"),
+            (&["get", "a", "--output", "jsno"], "'jsno'"),
+            (&["get", "a", "--max-attempts", "11"], "'11'"),
+            (&["get", "a", "--max-attempts", "11"], "from 1 to 10"),
+        ] {
+            let said = said(arguments);
+            assert!(said.contains(shown), "{said}");
+        }
     }
 }

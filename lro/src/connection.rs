@@ -5,7 +5,7 @@ use std::env::{self, VarError};
 use std::ffi::OsString;
 use std::fs::DirBuilder;
 use std::num::NonZeroU32;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use operations_host::{
@@ -13,8 +13,9 @@ use operations_host::{
     LoadedBlock, Manifest, Pem, Proxy, Reason,
 };
 
+use crate::credential_form::CredentialForm;
 use crate::exit::{ExitError, with_causes};
-use crate::pasted;
+use crate::{names, pasted};
 
 /// Each flag sets the variable that its help names; without it the variable itself counts.
 #[derive(Args, Default)]
@@ -32,26 +33,16 @@ pub struct Connection {
     #[arg(long, value_name = "DOMAIN", help_heading = "Connection")]
     universe_domain: Option<String>,
     /// Deadline of a call in milliseconds, retries included, 1 to 600000 (OPERATIONS_TIMEOUT_MS)
-    #[arg(
-        long,
-        value_name = "MS",
-        value_parser = clap::value_parser!(u32).range(1..=600_000),
-        help_heading = "Connection"
-    )]
+    #[arg(long, value_name = "MS", value_parser = whole_number(600_000), help_heading = "Connection")]
     timeout_ms: Option<u32>,
     /// Attempts within the deadline, 1 to 10 (OPERATIONS_MAX_ATTEMPTS)
-    #[arg(
-        long,
-        value_name = "N",
-        value_parser = clap::value_parser!(u32).range(1..=10),
-        help_heading = "Connection"
-    )]
+    #[arg(long, value_name = "N", value_parser = whole_number(10), help_heading = "Connection")]
     max_attempts: Option<u32>,
     /// Component to run instead of the one that is built in
     #[arg(long, value_name = "PATH", help_heading = "Connection")]
     block: Option<PathBuf>,
 
-    // A PEM that is pasted for its path begins with hyphens: clap would quote it as an argument that it does not know.
+    // A PEM that is pasted for its path begins with hyphens: clap would take it for an argument that it does not know.
     /// Where the credential comes from: adc (application default credentials), metadata (the machine's
     /// service account), or a credentials file of Google's
     #[arg(
@@ -103,8 +94,20 @@ pub struct Connection {
 const TOKEN: &str = "GOOGLE_OAUTH_ACCESS_TOKEN";
 const API_KEY: &str = "GOOGLE_API_KEY";
 
+/// A shorter token may be in a name by chance.
+const SHORTEST_TOKEN: usize = 8;
+
 /// After how many calls a new instance replaces one.
 const CALLS_PER_INSTANCE: NonZeroU32 = NonZeroU32::new(1000).unwrap();
+
+/// Reads a number from 1 to `max`. The error quotes nothing.
+fn whole_number(max: u32) -> impl Fn(&str) -> Result<u32, String> + Clone {
+    move |text| {
+        let number = text.parse().ok();
+        let in_range = number.filter(|number| (1..=max).contains(number));
+        in_range.ok_or_else(|| format!("set a whole number from 1 to {max}"))
+    }
+}
 
 impl Connection {
     /// A connection to an endpoint, with nothing else set by a flag.
@@ -120,15 +123,14 @@ impl Connection {
     pub fn load(&self, calls_in_flight: NonZeroU32) -> Result<LoadedBlock, ExitError> {
         let block = match &self.block {
             None => Block::builtin(),
-            Some(path) => match std::fs::read(path) {
-                Ok(component) => Block::new(component, Manifest::builtin()),
-                Err(error) => {
-                    return Err(ExitError::usage(format!(
-                        "cannot read the block {}: {error}",
-                        path.display()
-                    )));
-                }
-            },
+            Some(path) => {
+                let path = pasted::path("--block", path.as_os_str())?;
+                let component = std::fs::read(path).map_err(|error| {
+                    let shown = path.display();
+                    ExitError::usage(format!("cannot read the block {shown}: {error}"))
+                })?;
+                Block::new(component, Manifest::builtin())
+            }
         };
         let config = HostConfig {
             instances: Instances::Reused {
@@ -148,6 +150,13 @@ impl Connection {
     fn connections(&self) -> Result<ConnectionsConfig, ExitError> {
         let unfit =
             |error: operations_host::ConnectionsError| ExitError::usage(with_causes(&error));
+        // Their errors name the files, too.
+        for variable in ["SSL_CERT_FILE", "SSL_CERT_DIR"] {
+            let set = exported(variable).unwrap_or_default();
+            for path in env::split_paths(&set) {
+                pasted::path(variable, path.as_os_str())?;
+            }
+        }
         let read = |option: &str, file: &PathBuf| {
             Pem::read(pasted::path(option, file.as_os_str())?).map_err(unfit)
         };
@@ -162,7 +171,7 @@ impl Connection {
         Ok(ConnectionsConfig {
             extra_ca: extra_ca.collect::<Result<_, _>>()?,
             client_identity,
-            proxy: Proxy::from_env().map(Into::into),
+            proxy: Proxy::from_variables(proxy_variable).map(Into::into),
             ..ConnectionsConfig::default()
         })
     }
@@ -174,8 +183,10 @@ impl Connection {
         let access = match (&self.credentials, &self.access_token_env) {
             (Some(source), _) => match source.as_str() {
                 "adc" => {
-                    if let Some(file) = exported("GOOGLE_APPLICATION_CREDENTIALS") {
-                        pasted::path("GOOGLE_APPLICATION_CREDENTIALS", &file)?;
+                    for variable in ["GOOGLE_APPLICATION_CREDENTIALS", "CLOUDSDK_CONFIG"] {
+                        if let Some(path) = exported(variable) {
+                            pasted::path(variable, &path)?;
+                        }
                     }
                     Access::application_default(quota_project)
                 }
@@ -235,15 +246,27 @@ impl Connection {
 
     /// The value of a setting.
     fn setting(&self, variable: &str) -> Result<Option<String>, ExitError> {
-        if let Some((_, value)) = self.flag(variable) {
-            return Ok(Some(value));
-        }
-        match env::var(variable) {
-            Ok(value) => Ok(Some(value)),
-            Err(VarError::NotPresent) => Ok(None),
-            Err(VarError::NotUnicode(_)) => Err(ExitError::usage(format!(
-                "{variable} in the environment is not UTF-8"
-            ))),
+        let (given, value) = match self.flag(variable) {
+            Some((flag, value)) => (flag, value),
+            None => match env::var(variable) {
+                Ok(value) => (variable, value),
+                Err(VarError::NotPresent) => return Ok(None),
+                Err(VarError::NotUnicode(_)) => {
+                    return Err(ExitError::usage(format!(
+                        "{variable} in the environment is not UTF-8"
+                    )));
+                }
+            },
+        };
+        let form = match variable {
+            TOKEN | API_KEY => None,
+            // The block does not quote it, and the name of a host may be a random one.
+            "OPERATIONS_ENDPOINT" => CredentialForm::of_name(&value),
+            _ => CredentialForm::of(&value),
+        };
+        match form {
+            None => Ok(Some(value)),
+            Some(_) => Err(pasted::looks_like_a_credential(given)),
         }
     }
 
@@ -263,20 +286,67 @@ impl Connection {
         }
     }
 
-    /// Whether a setting is refused that a flag gave: a mistake of usage. The block names it by its variable; then
-    /// the message names the flag, which is what was typed.
-    pub fn is_misused(&self, error: &mut CallError) -> bool {
-        let CallError::Permanent(failure) = error else {
-            return false;
-        };
-        let variable = failure.message.split(' ').next().unwrap_or_default();
-        match (failure.reason, self.flag(variable)) {
-            (Reason::InvalidSetting, Some((flag, _))) => {
-                failure.message.replace_range(..variable.len(), flag);
-                true
+    /// Whether a name is, or holds, a credential: one that looks like it, or the one that calls are sent with.
+    pub fn is_secret(&self, name: &str) -> bool {
+        let variables = [self.access_token_env.as_deref(), Some(TOKEN), Some(API_KEY)];
+        let mut exported = variables.into_iter().flatten().filter_map(exported);
+        let name_in_lower_case = name.to_ascii_lowercase();
+        names::looks_like_a_credential(name)
+            || exported.any(|credential| {
+                let credential = credential.to_string_lossy().trim().to_ascii_lowercase();
+                credential.len() >= SHORTEST_TOKEN && name_in_lower_case.contains(&credential)
+            })
+    }
+
+    /// An error of a call in the words of the command line.
+    pub fn reword(&self, error: &mut CallError) {
+        if let CallError::Permanent(failure) | CallError::Transient(failure) = error {
+            if failure.reason == Reason::InvalidSetting
+                && let Some(message) = without_value(&failure.message)
+            {
+                failure.message = message;
             }
-            _ => false,
+            failure.message = self.reworded(&failure.message);
         }
+    }
+
+    /// A message with the flags that were typed in place of the variables that they set.
+    pub fn reworded(&self, message: &str) -> String {
+        let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let words = message.split_inclusive(|c| !is_word(c)).map(|word| {
+            let variable = word.trim_end_matches(|c| !is_word(c));
+            match self.flag(variable) {
+                Some((flag, _)) => format!("{flag}{}", &word[variable.len()..]),
+                None => word.to_owned(),
+            }
+        });
+        words
+            .collect::<String>()
+            .replace("unset --", "leave out --")
+    }
+}
+
+/// A message about the value of a setting without the value, unless that is too short to tell anything: it may be a
+/// secret.
+fn without_value(message: &str) -> Option<String> {
+    let (variable, rest) = message.split_once(" is \"")?;
+    let (value, allowed) = rest.rsplit_once("\": ")?;
+    (!pasted::is_short(value)).then(|| format!("{variable} is not valid: {allowed}"))
+}
+
+/// A variable that says which proxy to use. A credential in it is no proxy, and is not looked up as one.
+fn proxy_variable(variable: &str) -> Option<OsString> {
+    let value = env::var_os(variable)?;
+    let text = value.to_string_lossy();
+    // Before the host, a password may stand; the name of a host may be a random one, as load balancers have.
+    let host = text.rsplit('@').next().unwrap_or_default();
+    let form = match host.contains(['.', ':']) {
+        true => CredentialForm::of_name(host),
+        false => CredentialForm::of(host),
+    };
+    match form {
+        Some(_) => Some("/".into()),
+        None => Some(value),
     }
 }
 
@@ -290,6 +360,7 @@ fn exported(variable: &str) -> Option<OsString> {
 fn cache_folder() -> Option<PathBuf> {
     let set = |variable| {
         exported(variable)
+            .filter(|path| pasted::is_quotable(path) || Path::new(path).exists())
             .map(PathBuf::from)
             .filter(|path| path.is_absolute())
     };
@@ -306,5 +377,40 @@ fn cache_folder() -> Option<PathBuf> {
             tracing::debug!(folder = %folder.display(), %error, "compiled blocks are not kept");
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_names_the_flags_that_were_typed() {
+        let connection = Connection::to("a.example", "http://127.0.0.1/v1".to_owned());
+        for (message, reworded) in [
+            (
+                "OPERATIONS_SERVICE pins a.example. Pass another name, or unset OPERATIONS_SERVICE.",
+                "--service pins a.example. Pass another name, or leave out --service.",
+            ),
+            ("set OPERATIONS_ENDPOINT", "set --endpoint"),
+            ("OPERATIONS_TIMEOUT_MS", "OPERATIONS_TIMEOUT_MS"),
+            ("MY_OPERATIONS_SERVICE é", "MY_OPERATIONS_SERVICE é"),
+        ] {
+            assert_eq!(connection.reworded(message), reworded);
+        }
+    }
+
+    #[test]
+    fn a_message_about_a_setting_does_not_quote_a_long_value() {
+        let without = |message| without_value(message);
+        assert_eq!(
+            without("OPERATIONS_SERVICE is \"a made-up \": secret\": set a service.").unwrap(),
+            "OPERATIONS_SERVICE is not valid: set a service."
+        );
+        assert_eq!(
+            without("OPERATIONS_TIMEOUT_MS is \"0\": set a number."),
+            None
+        );
+        assert_eq!(without("OPERATIONS_ENDPOINT has a query: set a URL."), None);
     }
 }

@@ -9,7 +9,7 @@ use operations_emulator::{self as emulator, Emulator};
 use crate::exit::{ExitCode, ExitError};
 use crate::print;
 use crate::signals::Interrupted;
-use crate::terminal;
+use crate::{pasted, terminal};
 
 /// Serve operations on loopback, to try the block with no account
 ///
@@ -18,11 +18,16 @@ use crate::terminal;
 #[derive(Args)]
 pub struct Emulate {
     /// Port on 127.0.0.1; 0 lets the system choose
-    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    #[arg(long, value_name = "PORT", default_value_t = 0, value_parser = port)]
     port: u16,
     /// Serve the JSON files of this folder, each an operation, instead of the three that are built in
     #[arg(long, value_name = "DIR")]
     from: Option<PathBuf>,
+}
+
+/// Reads a port. The error quotes nothing.
+fn port(text: &str) -> Result<u16, &'static str> {
+    text.parse().map_err(|_| "choose a number from 0 to 65535")
 }
 
 impl Emulate {
@@ -31,6 +36,7 @@ impl Emulate {
         let emulator = match &self.from {
             None => Emulator::builtin(),
             Some(dir) => {
+                let dir = pasted::path("--from", dir.as_os_str())?;
                 Emulator::from_dir(dir).map_err(|error| ExitError::usage(error.to_string()))?
             }
         };

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use operations_host::CallError;
+use operations_host::{CallError, Reason};
 
 use crate::terminal;
 
@@ -49,9 +49,13 @@ impl From<ExitCode> for std::process::ExitCode {
 
 impl From<&CallError> for ExitCode {
     fn from(error: &CallError) -> Self {
-        match error.is_transient() {
-            true => ExitCode::TransientFailure,
-            false => ExitCode::PermanentFailure,
+        match error {
+            _ if error.is_transient() => ExitCode::TransientFailure,
+            // Settings are typed or exported.
+            CallError::Permanent(failure) if failure.reason == Reason::InvalidSetting => {
+                ExitCode::Usage
+            }
+            _ => ExitCode::PermanentFailure,
         }
     }
 }

@@ -3,12 +3,13 @@
 use std::num::NonZeroU32;
 
 use clap::Args;
+use operations_host::{CallError, Failure, Reason};
 use tracing::Instrument;
 
 use crate::connection::Connection;
 use crate::exit::{ExitCode, ExitError};
 use crate::print::{self, Format};
-use crate::{log, terminal};
+use crate::{log, names, terminal};
 
 /// Get the latest state of one operation
 #[derive(Args)]
@@ -28,6 +29,18 @@ pub struct Get {
 impl Get {
     /// Calls the block once and prints the eleven outputs.
     pub async fn run(self) -> Result<ExitCode, ExitError> {
+        if self.connection.is_secret(&self.name) {
+            let error = CallError::Permanent(Failure {
+                reason: Reason::InvalidName,
+                message: names::is_a_secret("the NAME"),
+                concerns_caller: false,
+                http_status: None,
+                service_error: None,
+                retry_after_ms: None,
+            });
+            terminal::error_line(&print::failure("[credential]", &error, self.output));
+            return Ok(ExitCode::from(&error));
+        }
         let block = self.connection.load(NonZeroU32::MIN)?;
         let call = self.connection.call(block.manifest(), &self.name)?;
         let span = log::operation(&self.name);
@@ -37,12 +50,9 @@ impl Get {
                 Ok(ExitCode::Success)
             }
             Err(mut error) => {
-                let code = match self.connection.is_misused(&mut error) {
-                    true => ExitCode::Usage,
-                    false => ExitCode::from(&error),
-                };
+                self.connection.reword(&mut error);
                 terminal::error_line(&print::failure(&self.name, &error, self.output));
-                Ok(code)
+                Ok(ExitCode::from(&error))
             }
         }
     }

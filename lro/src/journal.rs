@@ -9,6 +9,7 @@ use operations_host::{CallError, Manifest, Outputs, failure_json, outputs_json};
 use serde::Deserialize;
 
 use crate::exit::ExitError;
+use crate::pasted;
 
 /// How an operation ended.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -45,9 +46,17 @@ impl Journal {
     /// Opens `--out FILE`, and reads how the operations ended that are in it already. A last line that was cut
     /// short, by a power cut for instance, is taken away: its operation is asked for again.
     pub fn open(path: &Path) -> Result<(Journal, HashMap<String, End>), ExitError> {
-        let shown = path.display();
+        if !path.exists() {
+            // A file that is named by a token would be read by others.
+            pasted::refuse("--out", path.as_os_str())?;
+        }
+        let is_quotable = pasted::is_quotable(path.as_os_str()) || path.exists();
+        let shown = match is_quotable {
+            true => format!("{} (--out)", path.display()),
+            false => "the file of --out".to_owned(),
+        };
         let unusable =
-            |error: io::Error| ExitError::usage(format!("{shown} (--out) cannot be used: {error}"));
+            |error: io::Error| ExitError::usage(format!("{shown} cannot be used: {error}"));
         let mut file = OpenOptions::new()
             .read(true)
             .append(true)
@@ -57,12 +66,12 @@ impl Journal {
         // What cannot be read back cannot be resumed from; reading a pipe of one's own would never end.
         if !file.metadata().map_err(unusable)?.is_file() {
             return Err(ExitError::usage(format!(
-                "{shown} (--out) is not a regular file: name one, or - for standard output"
+                "{shown} is not a regular file: name one, or - for standard output"
             )));
         }
         file.try_lock().map_err(|error| match error {
             TryLockError::WouldBlock => ExitError::usage(format!(
-                "{shown} (--out) is being written by another lro: wait for it, or name another file"
+                "{shown} is being written by another lro: wait for it, or name another file"
             )),
             TryLockError::Error(error) => unusable(error),
         })?;
@@ -74,7 +83,7 @@ impl Journal {
             .map_or(0, |at| at + 1);
         let foreign = |number: usize| {
             ExitError::usage(format!(
-                "{shown} (--out) was not written by lro: line {number} is not one of its records; name another file"
+                "{shown} was not written by lro: line {number} is not one of its records; name another file"
             ))
         };
         let mut ended = HashMap::new();
@@ -224,6 +233,18 @@ mod tests {
             assert_eq!(Journal::open(&path).unwrap().1.len(), 1, "{cut:?}");
             assert_eq!(std::fs::read_to_string(&path).unwrap(), DONE);
         }
+    }
+
+    #[test]
+    fn a_secret_in_place_of_the_file_is_neither_made_nor_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ya29.made-up-secret");
+        let error = Journal::open(&path).err().unwrap();
+        assert!(!error.message.contains("made-up"), "{}", error.message);
+        assert!(!path.exists());
+        let error = Journal::open(Path::new("no folder/a made-up secret")).err();
+        let message = error.unwrap().message;
+        assert!(message.starts_with("the file of --out cannot"), "{message}");
     }
 
     #[cfg(unix)]

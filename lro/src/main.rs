@@ -4,7 +4,8 @@
 //! |---|---|
 //! | the command line is read, a subcommand runs, the process exits | `command`, `exit`, `log` |
 //! | a subcommand | `get`, `wait`, `services`, `emulate`, `demo` |
-//! | flags and variables become settings, a credential, TLS; a pasted secret is not quoted | `connection`, `pasted` |
+//! | flags and variables become settings, a credential, TLS | `connection` |
+//! | a pasted secret is known by its form, and is not quoted | `credential_form`, `pasted` |
 //! | names are read; each is asked for until it is done | `names`, `waiting` |
 //! | a deadline or a signal ends a wait | `limits`, `signals` |
 //! | a failure stops the whole wait, or ends one operation | `failure_scope` |
@@ -16,6 +17,7 @@
 mod bars;
 mod command;
 mod connection;
+mod credential_form;
 mod demo;
 mod emulate;
 mod exit;

@@ -57,9 +57,10 @@ impl Services {
             })
             .collect();
         if found.is_empty() {
-            return Err(ExitError::permanent(format!(
-                "no service contains {filter:?}; without a filter all are listed"
-            )));
+            // What was typed may be a secret.
+            return Err(ExitError::permanent(
+                "no service has that in its name, title or name patterns; without a filter all are listed",
+            ));
         }
         match self.output {
             ListFormat::Json => {

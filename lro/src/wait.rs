@@ -12,7 +12,7 @@ use crate::connection::Connection;
 use crate::exit::{ExitCode, ExitError};
 use crate::journal::Journal;
 use crate::limits::{Deadline, Limit, Limits};
-use crate::names;
+use crate::names::Names;
 use crate::print::Format;
 use crate::report::Report;
 use crate::results::{Records, Results};
@@ -47,7 +47,7 @@ pub struct Wait {
     #[arg(long, value_name = "N", default_value = "100", value_parser = jobs)]
     jobs: NonZeroU32,
     /// How long to wait at most, such as 90s, 30m or 2h [default: 30m; none with --names or --out]
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
     deadline: Option<Duration>,
     /// How to print the outputs of each as it ends, and failures on standard error [default: table]
     #[arg(long, value_enum, hide_default_value = true)]
@@ -61,6 +61,11 @@ const DEADLINE: Duration = Duration::from_secs(30 * 60);
 
 /// How long the credential's source gets at least, as a first call does: a deadline of nothing asks once, too.
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
+
+/// Reads a time. The error quotes nothing.
+fn duration(text: &str) -> Result<Duration, &'static str> {
+    humantime::parse_duration(text).map_err(|_| "name a time such as 90s, 30m or 2h")
+}
 
 /// The most calls in flight: what the address space holds, and twice what was measured.
 const MAX_JOBS: u32 = 20_000;
@@ -78,7 +83,11 @@ impl Wait {
         let is_list = self.names_file.is_some() || self.out.is_some();
         let deadline = self.deadline.or((!is_list).then_some(DEADLINE));
         let deadline = deadline.map(Deadline::after).transpose()?;
-        let mut names = names::all(self.names, self.names_file.as_deref())?;
+        let names = Names {
+            typed: self.names,
+            file: self.names_file,
+        };
+        let mut names = names.read(|name| self.connection.is_secret(name))?;
         let (records, ended) = match &self.out {
             None => (None, HashMap::new()),
             Some(path) if path == Path::new("-") => (Some(Records::Printed), HashMap::new()),
@@ -116,7 +125,7 @@ impl Wait {
             report: Report::new(tally, &names, format, limits),
         };
         let mut waiting = Waiting {
-            connection: self.connection,
+            connection: Arc::new(self.connection),
             block,
             names,
             results,

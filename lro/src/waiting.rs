@@ -20,7 +20,7 @@ use crate::tally::WaitEnd;
 /// A wait under way.
 pub struct Waiting {
     /// How calls reach their service.
-    pub connection: Connection,
+    pub connection: Arc<Connection>,
     /// What is called.
     pub block: Arc<LoadedBlock>,
     /// Of the operations that have not ended.
@@ -93,15 +93,25 @@ impl Waiting {
         let deadline = self.results.report.limits.deadline;
         let deadline = deadline.map(|deadline| deadline.at);
         let (block, backoff) = (self.block.clone(), Backoff::default());
+        let connection = self.connection.clone();
         let span = log::operation(name);
         let waited = async move {
             let mut turn = Some(turn);
             let on_call = |result: &_| {
                 turn = None;
+                let mut progress = Progress::from(result);
+                if let Progress::Failed(message) = &mut progress {
+                    *message = connection.reworded(message);
+                }
                 // Nobody listens any more once the command ends.
-                let _ = goes_on.send((operation, Progress::from(result)));
+                let _ = goes_on.send((operation, progress));
             };
-            let result = block.until_done(&call, backoff, deadline, on_call).await;
+            let mut result = block.until_done(&call, backoff, deadline, on_call).await;
+            if let Err(NotDone::Failed(error) | NotDone::Deadline { last: Some(error) }) =
+                &mut result
+            {
+                connection.reword(error);
+            }
             Waited {
                 operation,
                 result,
@@ -121,18 +131,14 @@ impl Waiting {
                 let manifest = self.block.manifest();
                 self.results.done(operation, name, manifest, &outputs).await
             }
-            Err(NotDone::Failed(mut error)) => {
+            Err(NotDone::Failed(error)) => {
                 match failure_scope::of(&error, name, self.answered) {
                     FailureScope::ThisOperation => {
                         self.results.not_fetched(operation, name, &error).await
                     }
                     FailureScope::EveryOperation => {
-                        let code = match self.connection.is_misused(&mut error) {
-                            true => ExitCode::Usage,
-                            false => ExitCode::PermanentFailure,
-                        };
                         self.results.stopped(name, &error).await?;
-                        Err(WaitEnd::Stopped(code))
+                        Err(WaitEnd::Stopped(ExitCode::from(&error)))
                     }
                 }
             }

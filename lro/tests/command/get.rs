@@ -340,14 +340,38 @@ async fn a_setting_that_is_mistyped_is_an_error_of_usage_that_names_its_flag() {
         }
     }
     // The variable is named where the variable was set.
-    let mut command = lro(&["get", "operations/o"]);
-    command.env("OPERATIONS_TIMEOUT_MS", "0");
-    let ended = run(command).await.with_code(1);
-    assert!(
-        ended.stderr.contains("OPERATIONS_TIMEOUT_MS is \"0\""),
-        "{}",
-        ended.stderr
-    );
+    for (variable, value, said) in [
+        (
+            "OPERATIONS_TIMEOUT_MS",
+            "0",
+            "OPERATIONS_TIMEOUT_MS is \"0\"",
+        ),
+        ("OPERATIONS_ENDPOINT", "foo", "OPERATIONS_ENDPOINT does not"),
+        ("OPERATIONS_SERVICE", "foo", "OPERATIONS_SERVICE is \"foo\""),
+    ] {
+        for subcommand in ["get", "wait"] {
+            let mut command = lro(&[subcommand, "operations/o"]);
+            command.env(variable, value);
+            let ended = run(command).await.with_code(2);
+            assert!(ended.stderr.contains(said), "{}", ended.stderr);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_message_names_the_flag_that_was_typed_wherever_it_names_its_variable() {
+    let name = "//apigateway.googleapis.com/projects/p/locations/global/operations/o";
+    let typed = ["--service", "workspaceevents.googleapis.com"];
+    for subcommand in ["get", "wait"] {
+        let ended = run(lro(&[&[subcommand, name], &typed[..]].concat())).await;
+        let ended = ended.with_code(1);
+        assert_eq!(ended.stderr.matches("--service").count(), 2);
+        assert!(!ended.stderr.contains("OPERATIONS_"), "{}", ended.stderr);
+        let mut exported = lro(&[subcommand, name]);
+        exported.env("OPERATIONS_SERVICE", typed[1]);
+        let ended = run(exported).await.with_code(1);
+        assert_eq!(ended.stderr.matches("OPERATIONS_SERVICE").count(), 2);
+    }
 }
 
 #[tokio::test]

@@ -25,7 +25,11 @@ async fn services_are_found_by_a_part_of_their_name() {
     let none = run(lro(&["services", "no-such-service"]))
         .await
         .with_code(1);
-    assert!(none.stderr.contains("no-such-service"), "{}", none.stderr);
+    assert!(
+        none.stderr.contains("no service has that"),
+        "{}",
+        none.stderr
+    );
 }
 
 #[tokio::test]

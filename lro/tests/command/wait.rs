@@ -472,10 +472,11 @@ async fn a_name_that_holds_the_token_stops_the_command_and_is_not_shown() {
     command.env("GOOGLE_OAUTH_ACCESS_TOKEN", CANARY);
     let ended = run(command).await.with_code(1);
     assert!(
-        ended.stderr.contains("the name holds the credential"),
+        ended.stderr.contains("line 1 of ") && ended.stderr.contains("looks like a credential"),
         "{}",
         ended.stderr
     );
+    assert_eq!(server.seen().accepted, 0);
     assert!(!ended.shown().contains(CANARY), "{}", ended.stderr);
 }
 
