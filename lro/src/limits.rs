@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::exit::ExitError;
+use crate::exit::{ExitCode, ExitError};
 use crate::signals::Interrupted;
 
 /// A deadline, which is shown as the time that was given.
@@ -47,6 +47,7 @@ pub enum Limit {
 }
 
 /// The limits of a command.
+#[derive(Clone)]
 pub struct Limits {
     /// When it has to end, if there is such a time.
     pub deadline: Option<Deadline>,
@@ -79,6 +80,32 @@ impl Limits {
             biased;
             done = work => Ok(done),
             limit = self.reached(earliest) => Err(limit),
+        }
+    }
+
+    /// What `work` gives, unless a signal comes first: no deadline holds for what has to be ready before anything can
+    /// be asked.
+    pub async fn unless_interrupted<T>(
+        &mut self,
+        work: impl Future<Output = T>,
+    ) -> Result<T, Limit> {
+        tokio::select! {
+            biased;
+            done = work => Ok(done),
+            () = self.interrupted.wait() => Err(Limit::Interrupted),
+        }
+    }
+
+    /// Says that a limit was reached before anything was asked, and what had not come by then.
+    pub fn not_begun(&self, limit: Limit, lacking: &str) -> ExitError {
+        match (limit, self.deadline) {
+            (Limit::Deadline, Some(deadline)) => {
+                ExitError::transient(format!("{lacking} came within {deadline}"))
+            }
+            _ => ExitError {
+                code: ExitCode::Interrupted,
+                message: "interrupted before anything was asked".to_owned(),
+            },
         }
     }
 

@@ -1,23 +1,26 @@
 //! `lro wait`: asks for operations until they are done.
 
 use std::collections::HashMap;
+use std::io;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use serde_json::json;
 
 use crate::connection::Connection;
 use crate::exit::{ExitCode, ExitError};
 use crate::journal::Journal;
-use crate::limits::{Deadline, Limit, Limits};
+use crate::limits::{Deadline, Limits};
 use crate::names::Names;
-use crate::print::Format;
+use crate::print::{self, Format};
 use crate::report::Report;
 use crate::results::{Records, Results};
 use crate::signals::Interrupted;
 use crate::tally::{Tally, WaitEnd};
+use crate::terminal;
 use crate::waiting::Waiting;
 
 /// Wait until operations are done: ask for each at once, then after 1 s × 1.25ⁿ up to 60 s
@@ -37,7 +40,7 @@ pub struct Wait {
     /// Names of the operations, relative or full
     #[arg(value_name = "NAME", required_unless_present = "names_file")]
     names: Vec<String>,
-    /// File with names of operations, one a line; - is standard input
+    /// File with names of operations, one a line, and comments that begin with #; - is standard input
     #[arg(long = "names", value_name = "FILE|-")]
     names_file: Option<PathBuf>,
     /// Append the result of each operation to this file instead of printing it; - is standard output
@@ -59,7 +62,8 @@ pub struct Wait {
 /// Whoever types a name waits in front of it; a list of names runs by itself, and resumes.
 const DEADLINE: Duration = Duration::from_secs(30 * 60);
 
-/// How long the credential's source gets at least, as a first call does: a deadline of nothing asks once, too.
+/// How long the names and the credential's source get at least, as a first call does: a deadline of nothing asks
+/// once, too.
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 
 /// Reads a time. The error quotes nothing.
@@ -82,12 +86,55 @@ impl Wait {
     pub async fn run(self) -> Result<ExitCode, ExitError> {
         let is_list = self.names_file.is_some() || self.out.is_some();
         let deadline = self.deadline.or((!is_list).then_some(DEADLINE));
-        let deadline = deadline.map(Deadline::after).transpose()?;
+        let mut limits = Limits {
+            deadline: deadline.map(Deadline::after).transpose()?,
+            interrupted: Interrupted::listen(),
+        };
+        match self.run_within(limits.clone()).await {
+            Ok(code) => Ok(code),
+            Err(error) => {
+                let code = error.code;
+                let show = || {
+                    error.show();
+                    Ok(())
+                };
+                // If standard error is stuck, the exit code has to do.
+                let _ = limits.write(show).await;
+                Ok(code)
+            }
+        }
+    }
+
+    async fn run_within(self, mut limits: Limits) -> Result<ExitCode, ExitError> {
+        let is_list = self.names_file.is_some() || self.out.is_some();
+        let connection = Arc::new(self.connection);
         let names = Names {
             typed: self.names,
-            file: self.names_file,
+            file: self.names_file.clone(),
         };
-        let mut names = names.read(|name| self.connection.is_secret(name))?;
+        let reading = in_a_thread({
+            let connection = connection.clone();
+            move || names.read(|name| connection.is_secret(name))
+        });
+        let mut names = match limits.bound(SHORTEST_WAIT, reading).await {
+            Ok(names) => names?,
+            Err(limit) => return Err(limits.not_begun(limit, "not all of the names")),
+        };
+        if let (Some(file), true) = (&self.names_file, names.is_empty()) {
+            let message = Names::none_in(file);
+            let text = match self.output {
+                Some(Format::Json) => {
+                    print::json(json!({"message": message}).to_string(), &io::stderr())
+                }
+                _ => terminal::visible(&message).into_owned(),
+            };
+            let write = move || {
+                terminal::error_line(&text);
+                Ok(())
+            };
+            let _ = limits.write(write).await;
+            return Ok(ExitCode::Success);
+        }
         let (records, ended) = match &self.out {
             None => (None, HashMap::new()),
             Some(path) if path == Path::new("-") => (Some(Records::Printed), HashMap::new()),
@@ -96,10 +143,13 @@ impl Wait {
                 (Some(Records::Kept(Arc::new(journal))), ended)
             }
         };
-        let block = Arc::new(self.connection.load(self.jobs)?);
-        let mut limits = Limits {
-            deadline,
-            interrupted: Interrupted::listen(),
+        let loading = in_a_thread({
+            let connection = connection.clone();
+            move || connection.load(self.jobs)
+        });
+        let block = match limits.unless_interrupted(loading).await {
+            Ok(block) => Arc::new(block?),
+            Err(limit) => return Err(limits.not_begun(limit, "no block")),
         };
         let mut tally = Tally::new(names.len());
         names.retain(|name| match ended.get(name) {
@@ -109,28 +159,28 @@ impl Wait {
             }
             None => true,
         });
-        if !names.is_empty() {
-            let token = self.connection.check_access(&block);
-            match limits.bound(SHORTEST_WAIT, token).await {
-                Ok(checked) => checked?,
-                Err(limit) => return Err(no_token(limit, deadline)),
-            }
-        }
         let has_summary = is_list || tally.all > 1;
         let answered = tally.fetched() > 0;
         let format = self.output.unwrap_or_default();
         let results = Results {
             printed: self.output.or(records.is_none().then_some(format)),
             records,
-            report: Report::new(tally, &names, format, limits),
+            report: Report::new(tally, &names, format, limits.clone()),
         };
         let mut waiting = Waiting {
-            connection: Arc::new(self.connection),
+            connection,
             block,
             names,
             results,
             answered,
         };
+        if !waiting.names.is_empty() {
+            let token = waiting.connection.check_access(&waiting.block);
+            match limits.bound(SHORTEST_WAIT, token).await {
+                Ok(checked) => checked?,
+                Err(limit) => return Err(limits.not_begun(limit, "no access token")),
+            }
+        }
         let end = match waiting.until_all_ended(self.jobs).await {
             Ok(()) => WaitEnd::AllEnded,
             Err(end) => end,
@@ -139,15 +189,10 @@ impl Wait {
     }
 }
 
-/// Says that a limit was reached before the first call.
-fn no_token(limit: Limit, deadline: Option<Deadline>) -> ExitError {
-    match (limit, deadline) {
-        (Limit::Deadline, Some(deadline)) => {
-            ExitError::transient(format!("no access token came within {deadline}"))
-        }
-        _ => ExitError {
-            code: ExitCode::Interrupted,
-            message: "interrupted before anything was asked".to_owned(),
-        },
-    }
+/// Does what blocks: a file may be a pipe that nobody writes to.
+async fn in_a_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ExitError> + Send + 'static,
+) -> Result<T, ExitError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|panic| Err(ExitError::permanent(format!("a thread broke off: {panic}"))))
 }

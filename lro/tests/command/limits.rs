@@ -199,6 +199,31 @@ async fn a_token_server_that_is_silent_does_not_hold_up_the_deadline() {
 }
 
 #[tokio::test]
+async fn names_that_do_not_end_hold_up_neither_deadline_nor_signals() {
+    let wait = |more: &[&str]| {
+        let mut command = lro(&[&["wait", "--names", "-"], more].concat());
+        let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+        // Nothing is written to it, and it stays open.
+        let stdin = child.stdin.take();
+        (child, stdin)
+    };
+    let (late, _stdin) = wait(&["--deadline", "1s"]);
+    let late = ended(late).await.with_code(75);
+    assert_eq!(
+        late.stderr,
+        "error: not all of the names came within 1s (--deadline)\n"
+    );
+    let (interrupted, _stdin) = wait(&[]);
+    until_it_listens(&interrupted).await;
+    signal(&interrupted, "TERM");
+    let interrupted = ended(interrupted).await.with_code(130);
+    assert_eq!(
+        interrupted.stderr,
+        "error: interrupted before anything was asked\n"
+    );
+}
+
+#[tokio::test]
 async fn standard_error_that_nobody_reads_holds_up_neither_deadline_nor_signals() {
     let server = Server::start(|_, asked| async move {
         json(200, format!(r#"{{"name":"operations/{}"}}"#, asked.id()))

@@ -158,7 +158,7 @@ async fn until_lines(file: &Path, lines: usize) {
 async fn every_operation_is_a_record_and_asked_for_once() {
     let server = service().await;
     let files = Files::with(
-        "operations/done-a\n\n  operations/done-b \noperations/done-a\r\noperations/later-c",
+        "# these\noperations/done-a\n\n  operations/done-b \noperations/done-a\r\noperations/later-c",
     );
     let ended = run(files.wait_records(&server, &[])).await.with_code(0);
     assert_eq!(
@@ -238,10 +238,33 @@ async fn names_that_cannot_be_read_are_a_usage_error() {
 }
 
 #[tokio::test]
-async fn without_a_name_in_the_file_it_is_done_at_once() {
+async fn a_file_without_a_name_is_done_at_once_and_says_so() {
     let server = service().await;
-    let ended = run(Files::with("\n").wait(&server, &[])).await.with_code(0);
-    assert_eq!((ended.stdout.as_str(), server.seen().accepted), ("", 0));
+    for text in ["", "\n", " \r\n# a comment\n  # another\n"] {
+        let files = Files::with(text);
+        let ended = run(files.wait(&server, &[])).await.with_code(0);
+        let shown = files.names().display().to_string();
+        let said = format!("no names in {shown} (--names)\n");
+        assert_eq!((&*ended.stdout, ended.stderr), ("", said.clone()));
+        let json = run(files.wait_out(&server, &["--output", "json"])).await;
+        let json = json.with_code(0);
+        assert_eq!(records(&json.stderr)[0]["message"], said.trim_end());
+    }
+    let piped = run(lro(&["wait", "--names", "-"])).await.with_code(0);
+    assert_eq!(piped.stderr, "no names in standard input (--names)\n");
+    assert_eq!(server.seen().accepted, 0);
+}
+
+#[tokio::test]
+async fn an_empty_name_that_was_typed_is_a_usage_error() {
+    for (typed, said) in [
+        (&[""][..], "no names"),
+        (&[" "], "no names"),
+        (&["operations/a", ""], "a NAME is empty"),
+    ] {
+        let ended = run(lro(&[&["wait"], typed].concat())).await.with_code(2);
+        assert!(ended.stderr.contains(said), "{}", ended.stderr);
+    }
 }
 
 #[tokio::test]
