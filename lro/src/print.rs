@@ -60,7 +60,9 @@ pub fn failure(name: &str, error: &CallError, format: Format) -> String {
                     "permanent: asking again cannot help until the name, a setting or the access changes"
                 }
                 error if error.is_transient() => "transient: asking again later may help",
-                CallError::Overran | CallError::Aborted(_) => "the block gave no answer",
+                CallError::Overran | CallError::Aborted(_) | CallError::InvalidResult { .. } => {
+                    "the block gave no answer"
+                }
                 _ => "nothing was asked",
             };
             format!(

@@ -1,5 +1,8 @@
 //! The command, as a shell runs it.
 
+#[allow(dead_code)]
+#[path = "../../../host/tests/embedding/crafted.rs"]
+mod crafted;
 mod emulate;
 mod get;
 mod limits;

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use crate::{ended, lro, run, signal};
+use crate::{crafted, ended, lro, run, signal};
 use testing::server::{Server, closed_port, error, json};
 use testing::{CANARY, PATIENCE, authorized_user};
 
@@ -411,6 +411,35 @@ async fn an_operation_that_could_not_be_fetched_is_a_record_and_exit_code_1() {
     assert_eq!(
         ended.stderr,
         "4 of 4 ended: 1 succeeded, 1 failed, 2 could not be fetched\n"
+    );
+}
+
+#[tokio::test]
+async fn a_call_that_the_block_does_not_end_is_the_failure_of_its_operation() {
+    // It traps for the longer name; for the others, the operation is done.
+    let get = format!(
+        "(if (i32.eq (local.get 1) (i32.const {})) (then (unreachable)))
+        (i32.store8 (i32.const 12) (i32.const 1))
+        (i32.const 0)",
+        "operations/done-trapped".len()
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let block = folder.path().join("block.wasm");
+    fs::write(&block, crafted::block(&get).component()).unwrap();
+    let names = "operations/done-trapped\noperations/done-a\noperations/done-b\n";
+    let files = Files::with(names);
+    let server = service().await;
+    let arguments = ["--jobs", "1", "--block", block.to_str().unwrap()];
+    let ended = run(files.wait_out(&server, &arguments)).await.with_code(1);
+    let written = records(&files.written());
+    assert_eq!(written.len(), 3);
+    assert_eq!(written[0]["failure"]["case"], "aborted");
+    assert!(
+        ended
+            .stderr
+            .ends_with("3 of 3 ended: 2 succeeded, 0 failed, 1 could not be fetched\n"),
+        "{}",
+        ended.stderr
     );
 }
 
