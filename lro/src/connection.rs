@@ -13,6 +13,7 @@ use operations_host::{
     LoadedBlock, Manifest, Pem, Proxy, Reason,
 };
 
+use crate::asked_of::AskedOf;
 use crate::credential_form::CredentialForm;
 use crate::exit::{ExitError, with_causes};
 use crate::{names, pasted};
@@ -242,6 +243,19 @@ impl Connection {
             }
         }
         Ok(call)
+    }
+
+    /// Of whom operations are asked for.
+    pub fn asked_of(&self) -> Result<AskedOf, ExitError> {
+        let set = |variable| {
+            let value = self.setting(variable)?;
+            Ok::<_, ExitError>(value.filter(|value| !value.is_empty()))
+        };
+        Ok(AskedOf {
+            endpoint: set("OPERATIONS_ENDPOINT")?,
+            service: set("OPERATIONS_SERVICE")?,
+            universe_domain: set("GOOGLE_CLOUD_UNIVERSE_DOMAIN")?,
+        })
     }
 
     /// The value of a setting.

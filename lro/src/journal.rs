@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use operations_host::{CallError, Manifest, Outputs, failure_json, outputs_json};
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::exit::ExitError;
 use crate::pasted;
@@ -22,17 +23,33 @@ pub enum End {
     NotFetched,
 }
 
-/// The record of an operation that is done: its name as it was asked for, and the eleven outputs.
-pub fn done(name: &str, manifest: &Manifest, outputs: &Outputs) -> String {
-    let name = serde_json::Value::from(name);
-    let outputs = outputs_json(manifest, outputs);
-    format!("{{\"name\":{name},\"outputs\":{outputs}}}")
+/// The record of an operation that is done: its name as it was asked for, of whom it was, and the eleven outputs.
+pub fn done(name: &str, asked_of: &str, manifest: &Manifest, outputs: &Outputs) -> String {
+    record(name, asked_of, "outputs", &outputs_json(manifest, outputs))
 }
 
 /// The record of an operation that could not be fetched.
-pub fn not_fetched(name: &str, error: &CallError) -> String {
-    let name = serde_json::Value::from(name);
-    format!("{{\"name\":{name},\"failure\":{}}}", failure_json(error))
+pub fn not_fetched(name: &str, asked_of: &str, error: &CallError) -> String {
+    record(name, asked_of, "failure", &failure_json(error))
+}
+
+fn record(name: &str, asked_of: &str, end: &str, json: &str) -> String {
+    let (name, asked_of) = (Value::from(name), Value::from(asked_of));
+    format!("{{\"name\":{name},\"askedOf\":{asked_of},\"{end}\":{json}}}")
+}
+
+/// How the operations of a file ended.
+#[derive(Default)]
+pub struct Ended(HashMap<String, Vec<(Option<String>, End)>>);
+
+impl Ended {
+    /// How the operation of this name ended, if it was asked of the same service or endpoint. Files of before that
+    /// was recorded do not say so.
+    pub fn get(&self, name: &str, asked_of: &str) -> Option<End> {
+        let mut records = self.0.get(name)?.iter().rev();
+        let same = |of: &Option<String>| of.as_deref().is_none_or(|of| of == asked_of);
+        records.find(|(of, _)| same(of)).map(|(_, end)| *end)
+    }
 }
 
 /// The file, which is locked.
@@ -45,7 +62,7 @@ pub struct Journal {
 impl Journal {
     /// Opens `--out FILE`, and reads how the operations ended that are in it already. A last line that was cut
     /// short, by a power cut for instance, is taken away: its operation is asked for again.
-    pub fn open(path: &Path) -> Result<(Journal, HashMap<String, End>), ExitError> {
+    pub fn open(path: &Path) -> Result<(Journal, Ended), ExitError> {
         if !path.exists() {
             // A file that is named by a token would be read by others.
             pasted::refuse("--out", path.as_os_str())?;
@@ -86,7 +103,7 @@ impl Journal {
                 "{shown} was not written by lro: line {number} is not one of its records; name another file"
             ))
         };
-        let mut ended = HashMap::new();
+        let mut ended = Ended::default();
         let mut number = 0;
         for line in text[..whole].split_inclusive(|byte| *byte == b'\n') {
             number += 1;
@@ -94,8 +111,8 @@ impl Journal {
             if line.is_empty() {
                 continue;
             }
-            let (name, end) = read(line).ok_or_else(|| foreign(number))?;
-            ended.insert(name, end);
+            let (name, asked_of, end) = read(line).ok_or_else(|| foreign(number))?;
+            ended.0.entry(name).or_default().push((asked_of, end));
         }
         // Nothing is taken away before all of the file is known to be lro's.
         let cut = &text[whole..];
@@ -143,11 +160,13 @@ fn is_cut_short(line: &[u8]) -> bool {
     }
 }
 
-/// The name of a line's operation, and how it ended.
-fn read(line: &[u8]) -> Option<(String, End)> {
+/// The name of a line's operation, of whom it was asked, and how it ended.
+fn read(line: &[u8]) -> Option<(String, Option<String>, End)> {
     #[derive(Deserialize)]
     struct Record {
         name: String,
+        #[serde(rename = "askedOf")]
+        asked_of: Option<String>,
         outputs: Option<Outputs>,
         failure: Option<serde::de::IgnoredAny>,
     }
@@ -162,7 +181,7 @@ fn read(line: &[u8]) -> Option<(String, End)> {
         (None, Some(_)) => End::NotFetched,
         _ => return None,
     };
-    Some((record.name, end))
+    Some((record.name, record.asked_of, end))
 }
 
 #[cfg(test)]
@@ -185,17 +204,18 @@ mod tests {
     fn the_operations_in_the_file_have_ended() {
         let (_folder, path) = file(&[DONE, FAILED, NOT_FETCHED].concat());
         let (_, ended) = Journal::open(&path).unwrap();
-        assert_eq!(ended.len(), 3);
-        assert_eq!(ended["operations/a"], End::Succeeded);
-        assert_eq!(ended["operations/b"], End::Failed);
-        assert_eq!(ended["operations/c"], End::NotFetched);
+        let of = |name| ended.get(name, "a.example");
+        assert_eq!(of("operations/a"), Some(End::Succeeded));
+        assert_eq!(of("operations/b"), Some(End::Failed));
+        assert_eq!(of("operations/c"), Some(End::NotFetched));
+        assert_eq!(of("operations/d"), None);
     }
 
     #[test]
     fn the_next_line_replaces_one_that_was_cut_short() {
         let (_folder, path) = file(&format!("{DONE}{}", &FAILED[..20]));
         let (journal, ended) = Journal::open(&path).unwrap();
-        assert_eq!(ended.into_keys().collect::<Vec<_>>(), ["operations/a"]);
+        assert_eq!(ended.0.into_keys().collect::<Vec<_>>(), ["operations/a"]);
         journal.write(FAILED.trim_end()).unwrap();
         assert_eq!(
             std::fs::read_to_string(&path).unwrap(),
@@ -230,9 +250,30 @@ mod tests {
         // A file that a power cut left longer than what had been written of it.
         for cut in ends.chain(["\0\0\0".to_owned(), format!("{}\0\0", &FAILED[..20])]) {
             let (_folder, path) = file(&format!("{DONE}{cut}"));
-            assert_eq!(Journal::open(&path).unwrap().1.len(), 1, "{cut:?}");
+            assert_eq!(Journal::open(&path).unwrap().1.0.len(), 1, "{cut:?}");
             assert_eq!(std::fs::read_to_string(&path).unwrap(), DONE);
         }
+    }
+
+    #[test]
+    fn the_same_name_of_another_service_has_not_ended() {
+        let outputs = |error| format!("\"outputs\":{{\"error\":{error}}}}}\n");
+        let text = [
+            format!(
+                "{{\"name\":\"operations/a\",\"askedOf\":\"a.example\",{}",
+                outputs("null")
+            ),
+            format!(
+                "{{\"name\":\"operations/a\",\"askedOf\":\"b.example\",{}",
+                outputs("{}")
+            ),
+        ];
+        let (_folder, path) = file(&text.concat());
+        let (_, ended) = Journal::open(&path).unwrap();
+        let of = |service| ended.get("operations/a", service);
+        assert_eq!(of("a.example"), Some(End::Succeeded));
+        assert_eq!(of("b.example"), Some(End::Failed));
+        assert_eq!(of("c.example"), None);
     }
 
     #[test]

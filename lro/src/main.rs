@@ -9,11 +9,12 @@
 //! | names are read; each is asked for until it is done | `names`, `waiting` |
 //! | a deadline or a signal ends a wait | `limits`, `signals` |
 //! | a failure stops the whole wait, or ends one operation | `failure_scope` |
-//! | a result is written; `--out` is resumed | `results`, `journal` |
+//! | a result is written; `--out` is resumed | `results`, `journal`, `asked_of` |
 //! | progress is shown; ends are counted and summed up | `report`, `bars`, `progress`, `tally` |
 //! | outputs and failures are printed, harmless to a terminal | `print`, `terminal` |
 #![deny(unsafe_code)]
 
+mod asked_of;
 mod bars;
 mod command;
 mod connection;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use operations_host::{CallError, Failure, Manifest, Outputs, Reason};
 
+use crate::asked_of::AskedOf;
 use crate::exit::{ExitCode, ExitError};
 use crate::journal::{self, End, Journal};
 use crate::limits::Deadline;
@@ -18,6 +19,8 @@ pub struct Results {
     pub records: Option<Records>,
     /// How results are printed besides, if they are.
     pub printed: Option<Format>,
+    /// Of whom the operations are asked, which a record says.
+    pub asked_of: AskedOf,
     /// What is told besides.
     pub report: Report,
 }
@@ -51,7 +54,7 @@ impl Results {
         outputs: &Outputs,
     ) -> Result<(), WaitEnd> {
         if let Some(records) = self.records.clone() {
-            let record = journal::done(name, manifest, outputs);
+            let record = journal::done(name, &self.asked_of.of(name), manifest, outputs);
             self.record(records, record).await?;
         }
         if let Some(format) = self.printed {
@@ -74,8 +77,8 @@ impl Results {
         error: &CallError,
     ) -> Result<(), WaitEnd> {
         if let Some(records) = self.records.clone() {
-            self.record(records, journal::not_fetched(name, error))
-                .await?;
+            let record = journal::not_fetched(name, &self.asked_of.of(name), error);
+            self.record(records, record).await?;
         }
         if let Some(format) = self.printed {
             self.report

@@ -1,6 +1,5 @@
 //! `lro wait`: asks for operations until they are done.
 
-use std::collections::HashMap;
 use std::io;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -12,7 +11,7 @@ use serde_json::json;
 
 use crate::connection::Connection;
 use crate::exit::{ExitCode, ExitError};
-use crate::journal::Journal;
+use crate::journal::{Ended, Journal};
 use crate::limits::{Deadline, Limits};
 use crate::names::Names;
 use crate::print::{self, Format};
@@ -25,9 +24,10 @@ use crate::waiting::Waiting;
 
 /// Wait until operations are done: ask for each at once, then after 1 s × 1.25ⁿ up to 60 s
 ///
-/// Prints each operation as it ends, or appends it to the file of --out: {"name": as asked, "outputs": the eleven
-/// variables}, or {"name": as asked, "failure": why it could not be fetched}. What is in that file is not asked
-/// again, so that the same command resumes after Ctrl-C, a crash or a power cut. Transient failures are waited
+/// Prints each operation as it ends, or appends it to the file of --out: {"name": as asked, "askedOf": its service or
+/// endpoint, "outputs": the eleven variables}, or with "failure", why it could not be fetched, in place of "outputs";
+/// then standard error has a line for each that failed. What is in that file is not asked again of the same service
+/// or endpoint, so that the same command resumes after Ctrl-C, a crash or a power cut. Transient failures are waited
 /// out. A failure that concerns every operation, such as a refused credential, stops the command and is not
 /// recorded; so does a wrong address, as long as no operation was fetched.
 ///
@@ -136,8 +136,8 @@ impl Wait {
             return Ok(ExitCode::Success);
         }
         let (records, ended) = match &self.out {
-            None => (None, HashMap::new()),
-            Some(path) if path == Path::new("-") => (Some(Records::Printed), HashMap::new()),
+            None => (None, Ended::default()),
+            Some(path) if path == Path::new("-") => (Some(Records::Printed), Ended::default()),
             Some(path) => {
                 let (journal, ended) = Journal::open(path)?;
                 (Some(Records::Kept(Arc::new(journal))), ended)
@@ -151,10 +151,11 @@ impl Wait {
             Ok(block) => Arc::new(block?),
             Err(limit) => return Err(limits.not_begun(limit, "no block")),
         };
+        let asked_of = connection.asked_of()?;
         let mut tally = Tally::new(names.len());
-        names.retain(|name| match ended.get(name) {
+        names.retain(|name| match ended.get(name, &asked_of.of(name)) {
             Some(end) => {
-                tally.count(*end);
+                tally.count(end);
                 false
             }
             None => true,
@@ -165,6 +166,7 @@ impl Wait {
         let results = Results {
             printed: self.output.or(records.is_none().then_some(format)),
             records,
+            asked_of,
             report: Report::new(tally, &names, format, limits.clone()),
         };
         let mut waiting = Waiting {

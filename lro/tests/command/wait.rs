@@ -171,7 +171,9 @@ async fn every_operation_is_a_record_and_asked_for_once() {
     );
     for record in records(&ended.stdout) {
         let record = record.as_object().unwrap();
-        assert_eq!(record.keys().collect::<Vec<_>>(), ["name", "outputs"]);
+        let keys: Vec<&String> = record.keys().collect();
+        assert_eq!(keys, ["askedOf", "name", "outputs"]);
+        assert_eq!(record["askedOf"], server.endpoint());
         let outputs = record["outputs"].as_object().unwrap();
         assert_eq!(
             (outputs.len(), &outputs["done"], &outputs["error"]),
@@ -412,6 +414,29 @@ async fn an_operation_that_could_not_be_fetched_is_a_record_and_exit_code_1() {
         ended.stderr,
         "4 of 4 ended: 1 succeeded, 1 failed, 2 could not be fetched\n"
     );
+}
+
+#[tokio::test]
+async fn the_same_name_of_another_endpoint_is_another_operation() {
+    let (first, second) = (service().await, service().await);
+    let files = Files::of(&ids(0..2));
+    run(files.wait_out(&first, &[])).await.with_code(0);
+    run(files.wait_out(&second, &[])).await.with_code(0);
+    assert_eq!((first.asked().len(), second.asked().len()), (2, 2));
+    for server in [&first, &second] {
+        let again = run(files.wait_out(server, &[])).await.with_code(0);
+        assert!(again.stderr.starts_with("2 of 2 ended"), "{}", again.stderr);
+    }
+    assert_eq!((first.asked().len(), second.asked().len()), (2, 2));
+    assert_eq!(records(&files.written()).len(), 4);
+
+    // Records of before say nothing of it: they count as they did.
+    let files = Files::of(&ids(0..2));
+    let old = r#"{"name":"operations/done-00","outputs":{"error":null}}"#;
+    fs::write(files.out(), format!("{old}\n")).unwrap();
+    run(files.wait_out(&first, &[])).await.with_code(0);
+    assert_eq!(first.asked()[2..].len(), 1);
+    assert_eq!(first.asked()[2].id(), "done-01");
 }
 
 #[tokio::test]
