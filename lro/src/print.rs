@@ -29,6 +29,9 @@ const WIDTH: u16 = 100;
 const CELL_CHARS: usize = 4_000;
 const CELL_LINES: usize = 100;
 
+/// What a line on standard error says of a failure at most: a name can have 2,048 bytes.
+const LINE_CHARS: usize = 3_000;
+
 /// The output variables of one operation, as standard output gets them.
 pub fn outputs(manifest: &Manifest, outputs: &Outputs, format: Format) -> String {
     match format {
@@ -71,6 +74,30 @@ pub fn failure(name: &str, error: &CallError, format: Format) -> String {
             )
         }
     }
+}
+
+/// That there are no outputs for `name`, on one line.
+pub fn not_fetched(name: &str, error: &CallError) -> String {
+    one_line(&format!("{name} could not be fetched: {error}"))
+}
+
+/// That an operation is done and has failed, on one line; nothing of any other.
+pub fn operation_failed(name: &str, outputs: &Outputs) -> Option<String> {
+    outputs.error.as_ref()?;
+    let code = outputs.error_code.unwrap_or_default();
+    let message = outputs.error_message.as_deref().unwrap_or_default();
+    Some(one_line(&format!(
+        "{name} failed with code {code}: {message}"
+    )))
+}
+
+/// As much of a text as a line of a log carries.
+fn one_line(text: &str) -> String {
+    let mut rest = text.chars();
+    let shown: String = rest.by_ref().take(LINE_CHARS).collect();
+    let cut = if rest.next().is_some() { "…" } else { "" };
+    let shown = shown.trim_end().replace(['\n', '\r', '\t'], " ");
+    visible(&shown).into_owned() + cut
 }
 
 /// JSON for this stream: byte for byte, but on a terminal with escapes for what it would obey.
@@ -206,6 +233,32 @@ mod tests {
     fn a_cell_does_not_act_on_the_terminal() {
         let cell = lines(["a\u{1b}[31m\u{202e}b\nc".to_owned()]);
         assert_eq!(cell, r"a\u001b[31m\u202eb c");
+    }
+
+    #[test]
+    fn a_failed_operation_has_a_line() {
+        let mut outputs = Outputs {
+            name: String::new(),
+            done: true,
+            error: Some("{}".to_owned()),
+            error_code: Some(7),
+            error_message: Some("no\nway\u{202e}".to_owned()),
+            error_details: Vec::new(),
+            error_details_custom_key_value: Vec::new(),
+            metadata: None,
+            metadata_custom_key_value: Vec::new(),
+            response: None,
+            response_custom_key_value: Vec::new(),
+        };
+        assert_eq!(
+            operation_failed("operations/a", &outputs).unwrap(),
+            r"operations/a failed with code 7: no way\u202e"
+        );
+        outputs.error_message = Some("é".repeat(LINE_CHARS));
+        let cut = operation_failed("operations/a", &outputs).unwrap();
+        assert_eq!(cut.chars().count(), LINE_CHARS + 1);
+        outputs.error = None;
+        assert_eq!(operation_failed("operations/a", &outputs), None);
     }
 
     #[test]

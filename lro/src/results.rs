@@ -57,9 +57,16 @@ impl Results {
             let record = journal::done(name, &self.asked_of.of(name), manifest, outputs);
             self.record(records, record).await?;
         }
-        if let Some(format) = self.printed {
-            let text = print::outputs(manifest, outputs, format);
-            self.report.print(text).await?;
+        match self.printed {
+            Some(format) => {
+                let text = print::outputs(manifest, outputs, format);
+                self.report.print(text).await?;
+            }
+            None => {
+                if let Some(failed) = print::operation_failed(name, outputs) {
+                    self.report.say(&failed).await?;
+                }
+            }
         }
         let end = match outputs.error {
             Some(_) => End::Failed,
@@ -80,11 +87,11 @@ impl Results {
             let record = journal::not_fetched(name, &self.asked_of.of(name), error);
             self.record(records, record).await?;
         }
-        if let Some(format) = self.printed {
-            self.report
-                .say(&print::failure(name, error, format))
-                .await?;
-        }
+        let said = match self.printed {
+            Some(format) => print::failure(name, error, format),
+            None => print::not_fetched(name, error),
+        };
+        self.report.say(&said).await?;
         self.report.ended(operation, End::NotFetched);
         Ok(())
     }

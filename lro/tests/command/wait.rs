@@ -274,7 +274,14 @@ async fn what_is_in_the_file_is_not_asked_again() {
     let server = service().await;
     let files = Files::with("operations/done-1\noperations/failed-2\noperations/done-3\n");
     let first = run(files.wait_out(&server, &[])).await.with_code(3);
-    assert_eq!(first.stdout, "");
+    assert_eq!(
+        (&*first.stdout, &*first.stderr),
+        (
+            "",
+            "operations/failed-2 failed with code 7: no\n\
+             3 of 3 ended: 2 succeeded, 1 failed, 0 could not be fetched\n"
+        )
+    );
     assert_eq!(server.asked().len(), 3);
     let written = files.written();
     assert_eq!(records(&written).len(), 3);
@@ -410,9 +417,17 @@ async fn an_operation_that_could_not_be_fetched_is_a_record_and_exit_code_1() {
     );
     assert_eq!(records[1]["outputs"]["error.code"], 7);
     assert_eq!(records[3]["failure"]["reason"], "invalid-name");
+    // Each failure has a line besides.
+    let lines: Vec<&str> = ended.stderr.lines().collect();
+    assert_eq!(lines.len(), 4, "{}", ended.stderr);
+    let begins = "operations/missing-1 could not be fetched: GET http://127.0.0.1:";
+    assert!(lines[0].starts_with(begins), "{}", lines[0]);
+    assert_eq!(lines[1], "operations/failed-2 failed with code 7: no");
+    let begins = "no-operation could not be fetched: ";
+    assert!(lines[2].starts_with(begins), "{}", lines[2]);
     assert_eq!(
-        ended.stderr,
-        "4 of 4 ended: 1 succeeded, 1 failed, 2 could not be fetched\n"
+        lines[3],
+        "4 of 4 ended: 1 succeeded, 1 failed, 2 could not be fetched"
     );
 }
 
@@ -459,6 +474,13 @@ async fn a_call_that_the_block_does_not_end_is_the_failure_of_its_operation() {
     let written = records(&files.written());
     assert_eq!(written.len(), 3);
     assert_eq!(written[0]["failure"]["case"], "aborted");
+    assert!(
+        ended
+            .stderr
+            .starts_with("operations/done-trapped could not be fetched: the block did not finish"),
+        "{}",
+        ended.stderr
+    );
     assert!(
         ended
             .stderr
