@@ -97,7 +97,7 @@ impl Bars {
                 line.failure = None;
                 line.percentage = percentage.or(line.percentage);
             }
-            Progress::Failed(message) => line.failure = Some(visible(message).into_owned()),
+            Progress::Failed(call) => line.failure = Some(visible(&call.message).into_owned()),
         }
     }
 
@@ -208,6 +208,7 @@ fn size() -> (usize, usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::progress::FailedCall;
 
     fn names(count: usize) -> Vec<String> {
         (0..count)
@@ -219,7 +220,11 @@ mod tests {
     fn each_of_a_few_operations_has_a_line_until_it_ends() {
         let mut bars = Bars::new(3, &names(3));
         bars.goes_on(1, &Progress::Running(Some(50)));
-        bars.goes_on(2, &Progress::Failed("no\u{1b}[31m".to_owned()));
+        let failed = FailedCall {
+            message: "no\u{1b}[31m".to_owned(),
+            failure: None,
+        };
+        bars.goes_on(2, &Progress::Failed(Box::new(failed)));
         bars.ended(0, 1, "");
         let lines = bars.lines("");
         assert_eq!(

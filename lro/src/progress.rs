@@ -1,21 +1,53 @@
 //! What a call showed of an operation that goes on.
 
-use operations_host::{CallError, Member, Outputs};
+use operations_host::{CallError, Failure, Member, Outputs};
 
 /// What a call showed.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Progress {
     /// It runs; with the percentage that its service gives, if any.
     Running(Option<u64>),
     /// The call failed, and is repeated later.
-    Failed(String),
+    Failed(Box<FailedCall>),
+}
+
+/// Why a call failed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FailedCall {
+    /// What a person is told.
+    pub message: String,
+    /// The block's own failure, if it is one.
+    pub failure: Option<Failure>,
+}
+
+impl FailedCall {
+    /// All that is known of it.
+    pub fn whole(error: &CallError) -> FailedCall {
+        FailedCall {
+            message: error.to_string(),
+            failure: error.failure().cloned(),
+        }
+    }
+
+    /// The same without what the service said, which may be long: for each operation that goes on one is kept.
+    fn short(error: &CallError) -> FailedCall {
+        let failure = error.failure().map(|failure| Failure {
+            message: String::new(),
+            service_error: None,
+            ..*failure
+        });
+        FailedCall {
+            message: error.to_string(),
+            failure,
+        }
+    }
 }
 
 impl From<&Result<Outputs, CallError>> for Progress {
     fn from(result: &Result<Outputs, CallError>) -> Progress {
         match result {
             Ok(outputs) => Progress::Running(percentage(&outputs.metadata_custom_key_value)),
-            Err(error) => Progress::Failed(error.to_string()),
+            Err(error) => Progress::Failed(Box::new(FailedCall::short(error))),
         }
     }
 }

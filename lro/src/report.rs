@@ -65,7 +65,7 @@ impl Report {
         }
         match progress {
             Progress::Running(_) => self.tally.call_succeeded(operation),
-            Progress::Failed(message) => self.tally.call_failed(operation, message),
+            Progress::Failed(call) => self.tally.call_failed(operation, call.message),
         }
     }
 

@@ -8,8 +8,9 @@ use operations_host::{CallError, Failure, Manifest, Outputs, Reason};
 use crate::asked_of::AskedOf;
 use crate::exit::{ExitCode, ExitError};
 use crate::journal::{self, End, Journal};
-use crate::limits::Deadline;
+use crate::limits::Limit;
 use crate::print::{self, Format};
+use crate::progress::FailedCall;
 use crate::report::Report;
 use crate::tally::WaitEnd;
 
@@ -34,14 +35,14 @@ pub enum Records {
     Kept(Arc<Journal>),
 }
 
-/// Why an operation did not finish by the deadline.
+/// Why an operation did not finish before a limit.
 pub enum Late {
     /// There were more operations than the time allowed to ask for.
     NotAsked,
     /// No call said that it is done.
     StillRunning,
     /// The last call failed.
-    LastFailed(CallError),
+    LastFailed(Box<FailedCall>),
 }
 
 impl Results {
@@ -102,12 +103,17 @@ impl Results {
         self.report.say(&print::failure(name, error, format)).await
     }
 
-    /// An operation did not finish in time. It has no record, so that it is asked for again.
-    pub async fn late(&mut self, name: &str, late: Late) -> Result<(), WaitEnd> {
-        let (Some(format), Some(deadline)) = (self.printed, self.report.limits.deadline) else {
-            return Ok(());
+    /// An operation did not finish before this limit. It has no record, so that it is asked for again.
+    pub async fn late(&mut self, name: &str, late: Late, limit: Limit) -> Result<(), WaitEnd> {
+        let deadline = self.report.limits.deadline;
+        let within = match (limit, self.printed, deadline) {
+            (Limit::Deadline, Some(_), Some(deadline)) => format!("within {deadline}"),
+            // Whoever reads the table pressed Ctrl-C: for them the summary does.
+            (Limit::Interrupted, Some(Format::Json), _) => "before lro was interrupted".to_owned(),
+            _ => return Ok(()),
         };
-        let failure = print::failure(name, &past(deadline, name, late), format);
+        let format = self.printed.unwrap_or_default();
+        let failure = print::failure(name, &unfinished(name, &within, late), format);
         self.report.say(&failure).await
     }
 
@@ -150,19 +156,26 @@ impl Results {
     }
 }
 
-/// The failure of an operation that did not finish in time: of the kind of the last one, if the last call failed.
-fn past(deadline: Deadline, name: &str, late: Late) -> CallError {
-    let (why, last) = match &late {
+/// The failure of an operation that did not finish: of the kind of the last one, if the last call failed.
+fn unfinished(name: &str, within: &str, late: Late) -> CallError {
+    let (why, last) = match late {
         Late::NotAsked => ("it was not asked for".to_owned(), None),
         Late::StillRunning => ("it was still running".to_owned(), None),
-        Late::LastFailed(error) => (format!("the last call failed: {error}"), error.failure()),
+        Late::LastFailed(call) => {
+            let why = format!("the last call failed: {}", call.message);
+            (why, call.failure)
+        }
     };
-    CallError::Transient(Failure {
-        reason: last.map_or(Reason::Timeout, |failure| failure.reason),
-        message: format!("{name} did not finish within {deadline}; {why}"),
-        concerns_caller: false,
-        http_status: last.and_then(|failure| failure.http_status),
-        service_error: last.and_then(|failure| failure.service_error.clone()),
-        retry_after_ms: last.and_then(|failure| failure.retry_after_ms),
+    let message = format!("{name} did not finish {within}; {why}");
+    CallError::Transient(match last {
+        Some(failure) => Failure { message, ..failure },
+        None => Failure {
+            reason: Reason::Timeout,
+            message,
+            concerns_caller: false,
+            http_status: None,
+            service_error: None,
+            retry_after_ms: None,
+        },
     })
 }

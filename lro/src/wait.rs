@@ -169,24 +169,26 @@ impl Wait {
             asked_of,
             report: Report::new(tally, &names, format, limits.clone()),
         };
-        let mut waiting = Waiting {
-            connection,
-            block,
-            names,
-            results,
-            answered,
-        };
+        let mut waiting = Waiting::new(connection, block, names, results, answered);
         if !waiting.names.is_empty() {
             let token = waiting.connection.check_access(&waiting.block);
             match limits.bound(SHORTEST_WAIT, token).await {
                 Ok(checked) => checked?,
-                Err(limit) => return Err(limits.not_begun(limit, "no access token")),
+                Err(limit) => {
+                    if waiting.results.printed == Some(Format::Json) {
+                        waiting.unfinished(limit).await;
+                    }
+                    return Err(limits.not_begun(limit, "no access token"));
+                }
             }
         }
         let end = match waiting.until_all_ended(self.jobs).await {
             Ok(()) => WaitEnd::AllEnded,
             Err(end) => end,
         };
+        if let WaitEnd::Limit(limit) = end {
+            waiting.unfinished(limit).await;
+        }
         waiting.results.over(end, has_summary).await
     }
 }

@@ -13,7 +13,7 @@ use crate::exit::{ExitCode, ExitError};
 use crate::failure_scope::{self, FailureScope};
 use crate::limits::{self, Limit};
 use crate::log;
-use crate::progress::Progress;
+use crate::progress::{FailedCall, Progress};
 use crate::results::{Late, Results};
 use crate::tally::WaitEnd;
 
@@ -29,6 +29,8 @@ pub struct Waiting {
     pub results: Results,
     /// Whether an operation was fetched: the address of the others is right then.
     pub answered: bool,
+    /// What is known of each operation, until it ended.
+    last_seen: Vec<Option<Late>>,
 }
 
 /// An operation that was waited for.
@@ -41,6 +43,25 @@ struct Waited {
 }
 
 impl Waiting {
+    /// A wait for the operations of these names. `answered`: whether another one was fetched before.
+    pub fn new(
+        connection: Arc<Connection>,
+        block: Arc<LoadedBlock>,
+        names: Vec<String>,
+        results: Results,
+        answered: bool,
+    ) -> Waiting {
+        let last_seen = names.iter().map(|_| Some(Late::NotAsked)).collect();
+        Waiting {
+            connection,
+            block,
+            names,
+            results,
+            answered,
+            last_seen,
+        }
+    }
+
     /// Waits for all operations, and writes each as it ends. At the end of the future, however it comes, the calls
     /// in flight end too.
     pub async fn until_all_ended(&mut self, jobs: NonZeroU32) -> Result<(), WaitEnd> {
@@ -59,8 +80,7 @@ impl Waiting {
                 () = interrupted.wait() => return Err(WaitEnd::Limit(Limit::Interrupted)),
                 () = self.results.report.is_due() => self.results.report.show().await?,
                 Some((operation, progress)) = calls.recv() => {
-                    self.answered |= matches!(progress, Progress::Running(_));
-                    self.results.report.goes_on(operation, progress);
+                    self.goes_on(operation, progress);
                 }
                 Some(waited) = waits.join_next() => {
                     let broke_off = |error| ExitError::permanent(format!("a wait broke off: {error}"));
@@ -69,11 +89,13 @@ impl Waiting {
                 Ok(turn) = first_calls.clone().acquire_owned(), if !left.is_empty() => {
                     let Some(operation) = left.next() else { continue };
                     waits.spawn(self.wait(operation, turn, goes_on.clone())?);
+                    self.last_seen[operation] = Some(Late::StillRunning);
                 }
                 () = limits::passed(deadline), if may_be_late => {
                     for operation in left.by_ref() {
                         let name = &self.names[operation];
-                        self.results.late(name, Late::NotAsked).await?;
+                        self.results.late(name, Late::NotAsked, Limit::Deadline).await?;
+                        self.last_seen[operation] = None;
                     }
                 }
             }
@@ -100,8 +122,8 @@ impl Waiting {
             let on_call = |result: &_| {
                 turn = None;
                 let mut progress = Progress::from(result);
-                if let Progress::Failed(message) = &mut progress {
-                    *message = connection.reworded(message);
+                if let Progress::Failed(call) = &mut progress {
+                    call.message = connection.reworded(&call.message);
                 }
                 // Nobody listens any more once the command ends.
                 let _ = goes_on.send((operation, progress));
@@ -121,30 +143,58 @@ impl Waiting {
         Ok(waited.instrument(span))
     }
 
+    /// Takes in what a call showed of an operation that goes on.
+    fn goes_on(&mut self, operation: usize, progress: Progress) {
+        self.last_seen[operation] = Some(match &progress {
+            Progress::Running(_) => {
+                self.answered = true;
+                Late::StillRunning
+            }
+            Progress::Failed(call) => Late::LastFailed(call.clone()),
+        });
+        self.results.report.goes_on(operation, progress);
+    }
+
     /// Writes what became of an operation.
     async fn ended(&mut self, waited: Waited) -> Result<(), WaitEnd> {
         let operation = waited.operation;
         let name = &self.names[operation];
-        match waited.result {
+        let written = match waited.result {
             Ok(outputs) => {
                 self.answered = true;
                 let manifest = self.block.manifest();
                 self.results.done(operation, name, manifest, &outputs).await
             }
-            Err(NotDone::Failed(error)) => {
-                match scope(&error, name, self.answered) {
-                    FailureScope::ThisOperation => {
-                        self.results.not_fetched(operation, name, &error).await
-                    }
-                    FailureScope::EveryOperation => {
-                        self.results.stopped(name, &error).await?;
-                        Err(WaitEnd::Stopped(ExitCode::from(&error)))
-                    }
+            Err(NotDone::Failed(error)) => match scope(&error, name, self.answered) {
+                FailureScope::ThisOperation => {
+                    self.results.not_fetched(operation, name, &error).await
                 }
-            }
+                FailureScope::EveryOperation => {
+                    self.results.stopped(name, &error).await?;
+                    Err(WaitEnd::Stopped(ExitCode::from(&error)))
+                }
+            },
             Err(NotDone::Deadline { last }) => {
-                let late = last.map_or(Late::StillRunning, Late::LastFailed);
-                self.results.late(name, late).await
+                let late = last.map_or(Late::StillRunning, |error| {
+                    Late::LastFailed(Box::new(FailedCall::whole(&error)))
+                });
+                self.results.late(name, late, Limit::Deadline).await
+            }
+        };
+        if written.is_ok() {
+            self.last_seen[operation] = None;
+        }
+        written
+    }
+
+    /// Says what is known of each operation that had not ended when this limit was reached.
+    pub async fn unfinished(&mut self, limit: Limit) {
+        let last_seen = std::mem::take(&mut self.last_seen);
+        for (name, late) in self.names.iter().zip(last_seen) {
+            let Some(late) = late else { continue };
+            // If standard error is stuck, the exit code has to do.
+            if self.results.late(name, late, limit).await.is_err() {
+                return;
             }
         }
     }

@@ -491,6 +491,53 @@ async fn a_call_that_the_block_does_not_end_is_the_failure_of_its_operation() {
 }
 
 #[tokio::test]
+async fn as_json_each_operation_that_had_not_ended_at_a_signal_is_an_object() {
+    let server = service().await;
+    let endpoint = server.endpoint();
+    let names = [
+        "operations/running-a",
+        "operations/done-b",
+        "operations/busy-c",
+    ];
+    // One attempt of the busy one, after which the next call is made a second later.
+    let arguments = ["--output", "json", "--max-attempts", "1", "--jobs", "1"];
+    let endpoint = ["--endpoint", &endpoint];
+    let child = lro(&[&["wait"], &names[..], &arguments, &endpoint].concat())
+        .spawn()
+        .unwrap();
+    server
+        .until(|seen| seen.asked.iter().any(|asked| asked.id() == "busy-c") && seen.in_flight == 0)
+        .await;
+    signal(&child, "TERM");
+    let ended = ended(child).await.with_code(130);
+    let failures = records(&ended.stderr);
+    assert_eq!(failures[0]["name"], "operations/running-a");
+    assert_eq!(
+        failures[0]["message"],
+        "operations/running-a did not finish before lro was interrupted; it was still running"
+    );
+    for failure in &failures {
+        assert_eq!(failure["case"], "transient");
+        assert_ne!(failure["name"], "operations/done-b");
+    }
+
+    // Of what was never asked for, too.
+    let gate = Arc::new(Semaphore::new(0));
+    let silent = Server::gated(&gate).await;
+    let endpoint = ["--endpoint", &silent.endpoint()];
+    let child = lro(&[&["wait"], &names[..], &arguments, &endpoint].concat())
+        .spawn()
+        .unwrap();
+    silent.until(|seen| seen.in_flight == 1).await;
+    signal(&child, "INT");
+    let ended = crate::ended(child).await.with_code(130);
+    let failures = records(&ended.stderr);
+    assert_eq!(names_in(&ended.stderr).len(), 3);
+    let message = failures[2]["message"].as_str().unwrap();
+    assert!(message.ends_with("; it was not asked for"), "{message}");
+}
+
+#[tokio::test]
 async fn a_transient_failure_is_waited_out() {
     let server = service().await;
     let files = Files::with("operations/busy-1\n");
