@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use operations_json as json;
+
 use crate::bindings::{Failure, Reason, ServiceError};
 use crate::fault::{Fault, FaultKind};
-use crate::json;
 use crate::limits::MAX_BODY;
 use crate::message::{excerpt, shortened};
 use crate::operation::NotAnOperation;

@@ -13,7 +13,7 @@
 //!    answer comes back, that is a [`fault`]; whoever sends keeps the [`limits`].
 //! 5. [`answer`] reads what came back: an error by [`service_error`], with a [`refusal`] of the caller
 //!    told apart, and [`advice`] about it.
-//! 6. [`operation`] reads the body, as [`json`], a package of its own, takes it apart.
+//! 6. [`operation`] reads the body, as [`operations_json`] takes it apart.
 //! 7. [`flatten`] turns it into the outputs.
 //!
 //! Each step can end the call with a [`failure`], whose [`message`] is one line that is safe to show.
@@ -51,8 +51,6 @@ pub mod template;
 pub mod text;
 #[cfg(target_os = "wasi")]
 mod wasi_error;
-
-pub use operations_json as json;
 
 /// The component: what its world exports.
 #[cfg(target_family = "wasm")]

@@ -6,8 +6,10 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use operations_json as json;
+use operations_json::Member;
+
 use crate::bindings::Reason;
-use crate::json::{self, Member};
 use crate::message::quoted;
 
 /// An operation, borrowed from its answer. `null` members are absent.

@@ -4,8 +4,10 @@
 
 use std::borrow::Cow;
 
+use operations_json as json;
+use operations_json::first;
+
 use crate::bindings::ServiceError;
-use crate::json::{self, first};
 
 /// The names of `google.rpc.Code`, by number.
 const CODES: [&str; 17] = [

@@ -6,11 +6,13 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use operations_json as json;
+use operations_json::write_string;
+
 use crate::answer::Answer;
 use crate::bindings::{Failure, Member, Outputs, Reason};
 use crate::exchange::{Attempt, Exchange, Next};
 use crate::fault::{Fault, FaultKind};
-use crate::json::{self, write_string};
 use crate::limits::{CONNECT_TIMEOUT, MAX_BODY};
 use crate::request::Request;
 use crate::settings::Settings;

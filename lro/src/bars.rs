@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use unicode_width::UnicodeWidthChar;
 
 use crate::progress::Progress;
-use crate::terminal::visible;
+use crate::visible::visible;
 
 /// More operations than this share one line.
 const MAX_LINES: usize = 10;

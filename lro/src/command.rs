@@ -13,6 +13,7 @@ use crate::log;
 use crate::pasted;
 use crate::services::Services;
 use crate::terminal;
+use crate::visible::visible;
 use crate::wait::Wait;
 
 /// Gets the latest state of long-running operations, through the Get block
@@ -89,14 +90,14 @@ fn not_parsed(mut error: clap::Error) -> ExitCode {
     // It may quote a short one that would act on the terminal.
     let is_visible = |argument: OsString| {
         let argument = argument.to_string_lossy();
-        terminal::visible(&argument) == argument
+        visible(&argument) == argument
     };
     if std::env::args_os().all(is_visible) {
         // With colours. If it cannot be written, the exit code has to do.
         let _ = error.print();
     } else {
         for line in error.to_string().lines() {
-            terminal::error_line(&terminal::visible(line));
+            terminal::error_line(&visible(line));
         }
     }
     match is_help {

@@ -62,6 +62,9 @@ pub struct Connection {
         conflicts_with = "credentials"
     )]
     access_token_env: Option<String>,
+    /// Universe that the access token is of, if not googleapis.com: it is sent to no other
+    #[arg(long, value_name = "DOMAIN", help_heading = "Access")]
+    token_universe: Option<String>,
 
     /// CA certificates to trust besides the platform's, as PEM; can be given several times
     #[arg(
@@ -208,7 +211,11 @@ impl Connection {
             }
             (None, None) => Access::from_env(TOKEN),
         };
-        access.map_err(|error| ExitError::usage(with_causes(&error)))
+        let access = access.map_err(|error| ExitError::usage(with_causes(&error)))?;
+        Ok(match &self.token_universe {
+            Some(domain) => access.in_universe(domain),
+            None => access,
+        })
     }
 
     /// Whether a flag says where the credential comes from. It wins over all that is exported.

@@ -7,9 +7,10 @@ use clap::Args;
 use operations_emulator::{self as emulator, Emulator};
 
 use crate::exit::{ExitCode, ExitError};
+use crate::pasted;
 use crate::print;
 use crate::signals::Interrupted;
-use crate::{pasted, terminal};
+use crate::visible::is_invisible;
 
 /// Serve operations on loopback, to try the block with no account
 ///
@@ -84,7 +85,7 @@ fn quoted(name: &str) -> String {
     }
     let shown: String = name
         .chars()
-        .map(|c| if terminal::is_invisible(c) { '?' } else { c })
+        .map(|c| if is_invisible(c) { '?' } else { c })
         .collect();
     format!("'{}'", shown.replace('\'', r"'\''"))
 }

@@ -5,6 +5,7 @@ use std::error::Error;
 use operations_host::{CallError, Reason};
 
 use crate::terminal;
+use crate::visible::visible;
 
 /// What the command tells the shell.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -96,7 +97,7 @@ impl ExitError {
 
     /// Shows it on standard error.
     pub fn show(self) -> ExitCode {
-        let message = terminal::visible(&self.message);
+        let message = visible(&self.message);
         terminal::error_line(&format!("error: {message}"));
         self.code
     }

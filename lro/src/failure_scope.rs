@@ -11,21 +11,16 @@ pub enum FailureScope {
     EveryOperation,
 }
 
-/// What the permanent failure of the operation `name` concerns. `answered`: whether any operation was fetched
-/// before, so that the address of the service is right.
-pub fn of(error: &CallError, name: &str, answered: bool) -> FailureScope {
-    let CallError::Permanent(failure) = error else {
-        return FailureScope::EveryOperation;
-    };
-    let is_of_the_operation = match failure.reason {
-        Reason::InvalidSetting | Reason::Unauthenticated | Reason::Certificate => false,
-        // A relative name is of the service that the command was given.
-        Reason::UnknownService => name.starts_with("//"),
-        Reason::RequestDenied | Reason::Redirected | Reason::WrongAddress => answered,
-        _ => true,
-    };
-    match is_of_the_operation {
-        true => FailureScope::ThisOperation,
-        false => FailureScope::EveryOperation,
+/// What the failure of an operation concerns. `answered`: whether any operation was fetched before, so that the
+/// address of the service is right.
+pub fn of(error: &CallError, answered: bool) -> FailureScope {
+    let reason = error.failure().map(|failure| &failure.reason);
+    let is_of_the_address = matches!(
+        reason,
+        Some(Reason::RequestDenied | Reason::Redirected | Reason::WrongAddress)
+    );
+    match error.concerns_caller() || (is_of_the_address && !answered) {
+        true => FailureScope::EveryOperation,
+        false => FailureScope::ThisOperation,
     }
 }

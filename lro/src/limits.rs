@@ -8,6 +8,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::exit::{ExitCode, ExitError};
+use crate::log::LAST_WRITE;
 use crate::signals::Interrupted;
 
 /// A deadline, which is shown as the time that was given.
@@ -54,9 +55,6 @@ pub struct Limits {
     /// Ctrl-C or SIGTERM.
     pub interrupted: Interrupted,
 }
-
-/// How much longer than its limits a command writes, so that a reader gets its last line whole.
-pub const LAST_WRITE: Duration = Duration::from_millis(500);
 
 impl Limits {
     /// Resolves once a limit is reached, but no deadline before `earliest`.

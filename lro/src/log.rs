@@ -7,14 +7,14 @@ use std::io::{self, Write};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{OnceLock, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use tracing::Level;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::limits::LAST_WRITE;
-use crate::terminal;
+use crate::visible::visible;
 
 /// Writes events of the host, the emulator and this command to standard error; without `-v` warnings alone.
 pub fn start(verbose: bool) {
@@ -39,6 +39,9 @@ pub fn start(verbose: bool) {
 pub fn operation(name: &str) -> tracing::Span {
     tracing::info_span!("operation", name)
 }
+
+/// How much longer than its limits a command writes, so that a reader gets its last line whole.
+pub const LAST_WRITE: Duration = Duration::from_millis(500);
 
 /// What the thread that writes is given.
 enum Message {
@@ -68,7 +71,7 @@ impl Write for Line {
             return Ok(line.len());
         }
         let text = String::from_utf8_lossy(line);
-        let text = terminal::visible(text.trim_end_matches('\n')).into_owned() + "\n";
+        let text = visible(text.trim_end_matches('\n')).into_owned() + "\n";
         WAITING.fetch_add(1, Relaxed);
         // The receiver lives as long as the process.
         let _ = WRITER.get_or_init(writer).send(Message::Line(text));

@@ -11,7 +11,7 @@
 //! | a failure stops the whole wait, or ends one operation | `failure_scope` |
 //! | a result is written; `--out` is resumed | `results`, `journal`, `asked_of` |
 //! | progress is shown; ends are counted and summed up | `report`, `bars`, `progress`, `tally` |
-//! | outputs and failures are printed, harmless to a terminal | `print`, `terminal` |
+//! | outputs and failures are printed, harmless to a terminal | `print`, `terminal`, `visible` |
 #![deny(unsafe_code)]
 
 mod asked_of;
@@ -37,6 +37,7 @@ mod services;
 mod signals;
 mod tally;
 mod terminal;
+mod visible;
 mod wait;
 mod waiting;
 

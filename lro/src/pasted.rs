@@ -70,7 +70,20 @@ pub fn looks_like_a_credential(option: &str) -> ExitError {
 /// Whether a message may quote this: it is plainly a path, or too short to tell anything.
 pub fn is_quotable(value: &OsStr) -> bool {
     let text = value.to_string_lossy();
-    is_short(&text) || (is_plainly_a_path(&text) && CredentialForm::of(&text).is_none())
+    is_short(&text) || (is_plainly_a_path(&text) && tells_nothing(Path::new(value)))
+}
+
+/// Whether neither the path nor its last part looks like a credential. A folder that exists is none, whatever it is
+/// called.
+fn tells_nothing(path: &Path) -> bool {
+    let has_no_form = |part: &OsStr| CredentialForm::of(&part.to_string_lossy()).is_none();
+    let folder = path
+        .parent()
+        .filter(|folder| folder.is_absolute() && folder.exists());
+    match (folder, path.file_name()) {
+        (Some(_), Some(file)) => has_no_form(file),
+        _ => has_no_form(path.as_os_str()),
+    }
 }
 
 /// Whether this is too short to tell anything of a secret.

@@ -10,7 +10,7 @@ use operations_host::{
 };
 
 use crate::exit::ExitError;
-use crate::terminal::visible;
+use crate::visible::visible;
 
 /// How to print.
 #[derive(Clone, Copy, Debug, Default, PartialEq, ValueEnum)]

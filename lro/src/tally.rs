@@ -3,7 +3,7 @@
 use crate::exit::{ExitCode, ExitError};
 use crate::journal::End;
 use crate::limits::Limit;
-use crate::terminal;
+use crate::visible::visible;
 
 /// How a wait ended.
 #[derive(Debug)]
@@ -98,7 +98,7 @@ impl Tally {
     /// The same, to be added to a line.
     pub fn and_last_failure(&self) -> String {
         match self.last_failure() {
-            Some(message) => format!("; last failure: {}", terminal::visible(message)),
+            Some(message) => format!("; last failure: {}", visible(message)),
             None => String::new(),
         }
     }

@@ -20,6 +20,7 @@ use crate::results::{Records, Results};
 use crate::signals::Interrupted;
 use crate::tally::{Tally, WaitEnd};
 use crate::terminal;
+use crate::visible::visible;
 use crate::waiting::Waiting;
 
 /// Wait until operations are done: ask for each at once, then after 1 s × 1.25ⁿ up to 60 s
@@ -126,7 +127,7 @@ impl Wait {
                 Some(Format::Json) => {
                     print::json(json!({"message": message}).to_string(), &io::stderr())
                 }
-                _ => terminal::visible(&message).into_owned(),
+                _ => visible(&message).into_owned(),
             };
             let write = move || {
                 terminal::error_line(&text);

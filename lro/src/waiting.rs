@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use operations_host::{Backoff, CallError, LoadedBlock, NotDone, Outputs};
+use operations_host::{Backoff, LoadedBlock, NotDone, Outputs};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tracing::Instrument;
@@ -165,7 +165,7 @@ impl Waiting {
                 let manifest = self.block.manifest();
                 self.results.done(operation, name, manifest, &outputs).await
             }
-            Err(NotDone::Failed(error)) => match scope(&error, name, self.answered) {
+            Err(NotDone::Failed(error)) => match failure_scope::of(&error, self.answered) {
                 FailureScope::ThisOperation => {
                     self.results.not_fetched(operation, name, &error).await
                 }
@@ -197,15 +197,5 @@ impl Waiting {
                 return;
             }
         }
-    }
-}
-
-/// What a failure concerns. What the component did wrong, it did with this operation's answer.
-fn scope(error: &CallError, name: &str, answered: bool) -> FailureScope {
-    match error {
-        CallError::Overran | CallError::Aborted(_) | CallError::InvalidResult { .. } => {
-            FailureScope::ThisOperation
-        }
-        _ => failure_scope::of(error, name, answered),
     }
 }

@@ -290,7 +290,7 @@ fn compacted(variable: &str, value: &Value) -> Value {
 }
 
 fn members(object: &str) -> Value {
-    let members = operations_get::json::members(object).unwrap();
+    let members = operations_json::members(object).unwrap();
     let members = members.iter();
     members
         .map(|member| json!({"key": member.key, "value": compact(member.value)}))

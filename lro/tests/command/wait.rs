@@ -941,3 +941,71 @@ async fn without_a_terminal_a_line_says_now_and_then_how_many_are_left_and_what_
     assert!(failure.contains("refused the connection"), "{failure}");
     assert_eq!(lines.len(), 3, "and a failure for each: {}", json.stderr);
 }
+
+#[tokio::test]
+async fn what_concerns_the_caller_stops_the_command_and_writes_no_operation_off() {
+    let info = |reason: &str| {
+        format!(
+            r#"{{"error":{{"message":"no","details":[{{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"{reason}"}}]}}}}"#
+        )
+    };
+    let of_the_caller = [
+        (403, info("SERVICE_DISABLED")),
+        (403, info("ACCESS_TOKEN_SCOPE_INSUFFICIENT")),
+        (403, info("USER_PROJECT_DENIED")),
+        (403, info("SECURITY_POLICY_VIOLATED")),
+        (403, info("BILLING_DISABLED")),
+        (400, info("API_KEY_INVALID")),
+        (401, info("CREDENTIALS_MISSING")),
+        (
+            403,
+            r#"{"error":{"message":"Method doesn't allow unregistered callers."}}"#.to_owned(),
+        ),
+        (403, "<html>blocked</html>".to_owned()),
+        (200, "<html>please log in</html>".to_owned()),
+        (501, String::new()),
+    ];
+    for (status, body) in of_the_caller {
+        let is_mended = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let server = Server::start({
+            let (is_mended, body) = (is_mended.clone(), body.clone());
+            move |_, _| {
+                let answer = match is_mended.load(std::sync::atomic::Ordering::SeqCst) {
+                    true => json(200, r#"{"done":true}"#),
+                    false => json(status, body.clone()),
+                };
+                async move { answer }
+            }
+        })
+        .await;
+        let files = Files::of(&["a".to_owned(), "b".to_owned(), "c".to_owned()]);
+        let stopped = run(files.wait_out(&server, &[])).await.with_code(1);
+        assert_eq!(files.written(), "", "{status} {body}: {}", stopped.stderr);
+        is_mended.store(true, std::sync::atomic::Ordering::SeqCst);
+        let before = server.asked().len();
+        run(files.wait_out(&server, &[])).await.with_code(0);
+        assert_eq!(server.asked().len() - before, 3, "{status} {body}");
+        assert_eq!(files.written().lines().count(), 3, "{status} {body}");
+    }
+}
+
+#[tokio::test]
+async fn names_without_a_service_stop_the_command_and_are_not_written_off() {
+    let files = Files::with("projects/p/locations/l/operations/o\n");
+    let names = files.folder.path().join("names");
+    let out = files.folder.path().join("out");
+    let command = lro(&[
+        "wait",
+        "--names",
+        names.to_str().unwrap(),
+        "--out",
+        out.to_str().unwrap(),
+    ]);
+    let ended = run(command).await.with_code(1);
+    assert!(
+        ended.stderr.contains("Which service is the operation"),
+        "{}",
+        ended.stderr
+    );
+    assert_eq!(fs::read_to_string(&out).unwrap_or_default(), "");
+}
