@@ -241,7 +241,14 @@ fn single<'a>(members: &[Member<'a>], key: &str) -> Result<Option<&'a str>, NotA
 /// Whether the members are those of an operation of a service's own type, such as compute's and
 /// sqladmin's. Read as AIP-151 it would have no `done`, and a flow would poll it for ever.
 fn has_own_type(members: &[Member]) -> bool {
-    let is_own = |kind: &str| json::string(kind).is_ok_and(|kind| kind.ends_with("#operation"));
+    // Others, such as `drive#operation`, stand on operations of AIP-151.
+    const KINDS: [&str; 4] = [
+        "compute#operation",
+        "deploymentmanager#operation",
+        "dns#operation",
+        "sql#operation",
+    ];
+    let is_own = |kind: &str| json::string(kind).is_ok_and(|kind| KINDS.contains(&&*kind));
     let has = |key: &str| json::first(members, key).is_some();
     members
         .iter()

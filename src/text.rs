@@ -98,11 +98,11 @@ impl<'a> Members<'a> {
     }
 }
 
+/// A key and its text.
+type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
+
 /// The members of an object whose keys are free and whose values are texts.
-fn texts<'a>(
-    object: Option<&'a str>,
-    what: &'static str,
-) -> Result<Vec<(Cow<'a, str>, Cow<'a, str>)>, Malformed> {
+fn texts<'a>(object: Option<&'a str>, what: &'static str) -> Result<Vec<Pair<'a>>, Malformed> {
     let members = object.map(json::members).unwrap_or(Ok(Vec::new()));
     let texts = members.map_err(|_| Malformed(what))?.into_iter();
     texts
@@ -116,7 +116,7 @@ fn texts<'a>(
 
 struct Call<'a> {
     name: Cow<'a, str>,
-    settings: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    settings: Vec<Pair<'a>>,
     adds_credential: bool,
 }
 

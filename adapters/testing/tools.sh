@@ -1,5 +1,6 @@
 # For test scripts to source: where the repository is, and functions that build or install what a test needs.
-# Environment variables name what is there already, by absolute paths: OPERATIONS_GET_COMPONENT a built component, LRO a
+# Environment variables name what is there already, by absolute paths: OPERATIONS_GET_COMPONENT and
+# OPERATIONS_GET_SANS_IO_COMPONENT the built components, LRO a
 # built lro, WASMTIME and OBELISK those commands, CHROMIUM a browser, VENV the virtual environment to install into.
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 target=${CARGO_TARGET_DIR:-$repository/target}
@@ -15,6 +16,20 @@ need_component() {
     OPERATIONS_GET_COMPONENT=$target/wasm32-wasip2/block/operations_get.wasm
   fi
   export OPERATIONS_GET_COMPONENT
+}
+
+# Sets OPERATIONS_GET_SANS_IO_COMPONENT.
+need_sans_io() {
+  if [ -z "${OPERATIONS_GET_SANS_IO_COMPONENT:-}" ]; then
+    (
+      cd "$repository"
+      linker=$(rustc --print sysroot)/lib/rustlib/$(rustc -vV | sed -n 's/host: //p')/bin/wasm-component-ld
+      CARGO_ENCODED_RUSTFLAGS= CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=$linker \
+        cargo build --quiet --package operations-get --lib --profile sans-io --target wasm32-unknown-unknown
+    )
+    OPERATIONS_GET_SANS_IO_COMPONENT=$target/wasm32-unknown-unknown/sans-io/operations_get.wasm
+  fi
+  export OPERATIONS_GET_SANS_IO_COMPONENT
 }
 
 # Sets LRO.

@@ -72,6 +72,9 @@ const MAX_SCOPE_SETS: NonZeroUsize = NonZeroUsize::new(32).unwrap();
 /// - `token_uri`, `token_url` and `service_account_impersonation_url` must be `https`, or `http`
 ///   to this machine.
 ///
+/// - A token server that answers with a redirect is followed, also to another origin, and what was sent goes there
+///   again (`docs/upstream.md`). The crate's client cannot be told otherwise: name only token servers that you trust.
+///
 /// # What the crate cannot do
 ///
 /// - **A service account that acts for a user** (domain-wide delegation): it signs with `sub` set to

@@ -181,7 +181,14 @@ fn read_operation(body: &[u8]) -> Result<Outputs, NotOne> {
     let is_own_kind = read::given(&members, "kind")
         .into_iter()
         .filter_map(read::string)
-        .any(|kind| kind.ends_with("#operation"));
+        .any(|kind| {
+            let service = kind.strip_suffix("#operation");
+            service.is_some_and(|service| {
+                "compute dns deploymentmanager sql"
+                    .split(' ')
+                    .any(|own| own == service)
+            })
+        });
     let is_there = |key: &str| read::first(&members, key).is_some();
     if done.is_none() && (is_own_kind || is_there("operationType") && is_there("status")) {
         return Err(NotOne);
@@ -574,7 +581,8 @@ pub fn value(choices: &mut Choices, depth: usize) -> String {
                 "Infinity",
                 "TRUE",
                 "",
-                "\"x#operation\"",
+                "\"dns#operation\"",
+                "\"drive#operation\"",
             ])
             .to_owned(),
         _ => "{}".to_owned(),

@@ -30,6 +30,7 @@ async fn application_default(variables: &[(&str, &str)]) -> String {
         )
         .env_remove("GOOGLE_APPLICATION_CREDENTIALS")
         .env_remove("GCE_METADATA_HOST")
+        .env_remove("CLOUDSDK_CONFIG")
         .env("HOME", "/nonexistent")
         .env("APPDATA", "/nonexistent")
         .envs(variables.iter().copied())
@@ -70,6 +71,21 @@ async fn application_default_tries_the_variable_then_gclouds_file_then_the_metad
         .await;
         assert_eq!(by_gcloud, format!("Bearer {CANARY}-2"));
     }
+    // Where gcloud's folder is moved, the one at its usual place is another account's.
+    let moved = tempfile::tempdir().unwrap();
+    let file = moved.path().join("application_default_credentials.json");
+    fs::write(&file, user(&server).to_string()).unwrap();
+    let by_moved = application_default(&[
+        ("HOME", "/no/such/home"),
+        ("CLOUDSDK_CONFIG", moved.path().to_str().unwrap()),
+        ("GCE_METADATA_HOST", &machine),
+    ])
+    .await;
+    assert!(
+        by_moved.starts_with(&format!("Bearer {CANARY}-")),
+        "{by_moved}"
+    );
+    assert_ne!(by_moved, format!("Bearer {CANARY}-99"));
     fs::remove_dir_all(&home).unwrap();
 
     let by_machine = application_default(&[
