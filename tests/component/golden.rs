@@ -14,6 +14,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::{env, fs};
 
 use base64::Engine as _;
@@ -25,6 +26,7 @@ use testing::answer::{Answer, json as json_answer};
 use testing::server::Server;
 
 use crate::block::{NAME, ask_both};
+use crate::manifest::parse;
 
 /// `input.json`.
 #[derive(Deserialize)]
@@ -200,7 +202,14 @@ fn the_functions_of_text_say_the_same() {
             "attempt": {"number": settings["OPERATIONS_MAX_ATTEMPTS"].parse::<u32>().unwrap(), "elapsedMs": 0, "random": 0},
             "response": response,
         });
-        serde_json::from_str(&operations_get::text::finish(&attempt.to_string())).unwrap()
+        let said = operations_get::text::finish(&attempt.to_string());
+        let said = serde_json::from_str(&said).unwrap();
+        assert_form("finish", &attempt);
+        assert_form("finished", &said);
+        assert_form("start", &attempt["call"]);
+        let started = operations_get::text::start(&attempt["call"].to_string());
+        assert_form("started", &serde_json::from_str(&started).unwrap());
+        said
     };
     for case in Case::all("operations", "answer.json") {
         let body = String::from_utf8(case.read("answer.json")).unwrap();
@@ -250,6 +259,18 @@ fn the_functions_of_text_say_the_same() {
             assert_eq!(said[field], expected[field], "{}", case.folder.display());
         }
     }
+}
+
+/// Checks a text against `exchange.schema.json`.
+#[track_caller]
+fn assert_form(form: &str, value: &Value) {
+    static SCHEMA: LazyLock<Value> = LazyLock::new(|| parse("exchange.schema.json"));
+    let mut schema = SCHEMA.clone();
+    schema["$ref"] = json!(format!("#/$defs/{form}"));
+    assert!(
+        jsonschema::draft202012::is_valid(&schema, value),
+        "not of the form {form}: {value}"
+    );
 }
 
 /// A value of the outputs as the functions of text have it: JSON is text.
